@@ -1,0 +1,313 @@
+"""One attempt of a job: claim it, run the task's code, record how it ended.
+
+Runs in: the process that runs the task, inside Celery's tracer. The outcome is on disk before
+control returns to the tracer; a job that owes a link, a chain step or a chord part is marked
+continued after Celery's task_postrun, and a redelivery before that repeats only the tail.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery, states
+from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
+
+from jobmonitor import signals
+from jobmonitor.current import enter, leave, running_job
+from jobmonitor.delivered import fix_ids, message_of
+from jobmonitor.dispatch import HEADER, Dispatch
+from jobmonitor.errors import (
+    CheckpointRefused,
+    DatabaseUnavailable,
+    JobInterrupt,
+    JobStopped,
+    TaskExited,
+    WorkerLost,
+)
+from jobmonitor.failpoints import reach
+from jobmonitor.job import Identity, RunningJob
+from jobmonitor.outcomes import Outcomes
+from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, patiently
+from jobmonitor.redaction import Redactor
+from jobmonitor.settings import Settings
+from jobmonitor.submission import Submission
+from jobmonitor.task_options import options_of
+
+logger = logging.getLogger(__name__)
+_REQUEUE_DELAY = 1.0
+
+
+class Execution:
+    """Runs the jobs of one app in this process."""
+
+    def __init__(
+        self,
+        app: Celery,
+        store: Store,
+        dispatch: Dispatch,
+        submission: Submission,
+        settings: Settings,
+    ) -> None:
+        self._app = app
+        self._store = store
+        self._dispatch = dispatch
+        self._submission = submission
+        self._settings = settings
+        self._redactor = Redactor(settings.redact, settings.shown_max)
+        self._outcomes = Outcomes(app, self._redactor)
+        #: the `worker` row of this process' main; set before the pool starts
+        self.worker = f"{os.uname().nodename}-{os.getpid()}"
+
+    def run(self, task: Any, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Claim the delivered job and run it; what Celery's tracer is to do comes back.
+
+        Raises Ignore where nothing may run, Reject(requeue=True) while the database is away.
+        """
+        claimed = self._claim(task)
+        if claimed.verdict not in {"run", "mine", "continue"}:
+            return self._refuse(task, claimed)
+        job = self._job(task, claimed, args, kwargs)
+        enter(job)
+        if claimed.verdict == "continue":
+            job.active = False
+            return self._outcomes.replay(claimed)
+        self._announce(task, claimed)
+        return self._perform(task, job, partial(call, *args, **kwargs))
+
+    # -- claim -----------------------------------------------------------------------------
+
+    def _claim(self, task: Any) -> Any:
+        request = task.request
+        header = request.get(HEADER) or {}
+        delivery = self._delivery(task, header.get("dispatch", 1))
+        claim = partial(self._store.claim, delivery)
+        try:
+            claimed = patiently(claim, self._settings.claim_patience)
+            if claimed is None and "dispatch" not in header:
+                self._submission.adopt(message_of(task), task)
+                claimed = patiently(claim, self._settings.claim_patience)
+        except DatabaseUnavailable as error:
+            logger.warning("job %s goes back to the broker: %s", request.id, error)
+            raise Reject(str(error), requeue=True) from error
+        if claimed is None:
+            logger.error("a message of job %s has no row; it is not run", request.id)
+            raise Ignore(f"job {request.id} has no row")
+        return claimed
+
+    def _delivery(self, task: Any, number: int) -> Delivery:
+        request = task.request
+        options = options_of(task, self._settings, task.name)
+        return Delivery(
+            id=request.id,
+            dispatch=number,
+            claimed_as=uuid4().hex[:12],
+            worker=self.worker,
+            pid=os.getpid(),
+            system=options.system,
+            stoppable=options.stoppable,
+            restartable=options.restartable,
+            rerun=options.rerun,
+            continues=fix_ids(request),
+            lost_after=self._settings.lost_after,
+            lost_max=self._settings.lost_max,
+            lost_reason=_lost_reason(options.rerun, self._settings.lost_max),
+        )
+
+    def _refuse(self, task: Any, claimed: Any) -> Any:
+        """End a delivery that may not run: nothing runs, and Celery acknowledges it."""
+        if claimed.verdict == "lost":
+            if claimed.parent_id:
+                self._store.close_group(claimed.parent_id)
+            raise WorkerLost(claimed.error or _lost_reason(True, self._settings.lost_max))
+        logger.info(
+            "a delivery of job %s is dropped: %s, the job is %s",
+            task.request.id, claimed.verdict, claimed.was,
+        )  # fmt: skip
+        raise Ignore(claimed.verdict)
+
+    def _job(self, task: Any, claimed: Any, args: Any, kwargs: Any) -> RunningJob:
+        secrets = self._redactor.arguments(task.run, args, kwargs).secrets
+        identity = Identity(
+            id=task.request.id,
+            root_id=claimed.root_id,
+            parent_id=claimed.parent_id,
+            step_of=claimed.step_of,
+            run=claimed.run,
+            attempt=claimed.attempt,
+            stoppable=claimed.stoppable,
+            checkpoint=claimed.checkpoint,
+            progress_total=claimed.progress_total,
+        )
+        job = RunningJob(
+            identity,
+            self._store,
+            interval=self._settings.progress_interval,
+            checkpoint_max=self._settings.checkpoint_max,
+            scrub=lambda text: self._redactor.text(text, secrets),
+        )
+        job.tail.secrets = secrets
+        job.tail.owed = fix_ids(task.request)
+        return job
+
+    def _announce(self, task: Any, claimed: Any) -> None:
+        request = task.request
+        if claimed.outbox == "forget":
+            self._app.backend.forget(request.id)
+        if task.track_started_by_app and not task.ignore_result and not request.ignore_result:
+            meta = {"pid": os.getpid(), "hostname": request.hostname}
+            self._app.backend.store_result(request.id, meta, states.STARTED, request=request)
+        signals.job_started.send(sender=task.name, job_id=request.id, attempt=claimed.attempt)
+
+    # -- run -------------------------------------------------------------------------------
+
+    def _perform(self, task: Any, job: RunningJob, call: Callable[[], Any]) -> Any:
+        try:
+            value = call()
+        except BaseException as error:
+            raised = self._broke_off(task, job, error)
+            if raised is error:
+                raise
+            raise raised from error
+        if job.tail.prepared is not None:
+            self._take_another_turn(job, Turn("retry", "retry", "throw=False", retried=True))
+        else:
+            self._finish(task, job, self._outcomes.success(job, value))
+        return value
+
+    def _broke_off(self, task: Any, job: RunningJob, error: BaseException) -> BaseException:
+        """Record what the task's code raised; the answer is what Celery's tracer is to see."""
+        if isinstance(error, JobInterrupt):
+            job.active = False
+            if isinstance(error, JobStopped):
+                signals.job_stopped.send(sender=task.name, job_id=job.id)
+            return Ignore(str(error))
+        if isinstance(error, (WorkerShutdown, WorkerTerminate)):
+            return error
+        if isinstance(error, Retry):
+            turn = Turn("retry", "retry", job.scrub(str(error)), retried=True)
+            self._take_another_turn(job, turn)
+            return error
+        if isinstance(error, Ignore):
+            self._ignored(task, job)
+            return error
+        if isinstance(error, Reject) and error.requeue:
+            job.tail.turn_delay = _REQUEUE_DELAY
+            turn = Turn("requeue", "retry", job.scrub(str(error)), retried=True)
+            self._take_another_turn(job, turn)
+            return Ignore("requeued by the task")
+        if not isinstance(error, Exception):
+            error = TaskExited(error)
+        self._finish(task, job, self._outcomes.failure(job, error))
+        return error
+
+    def _ignored(self, task: Any, job: RunningJob) -> None:
+        prepared = job.tail.prepared
+        if prepared is not None:
+            changed = None if prepared.name == task.name else prepared.name
+            turn = Turn("replace", "queued", "replaced by the task", type=changed)
+            self._take_another_turn(job, turn)
+        elif job.tail.replaced:
+            self._take_another_turn(
+                job, Turn("replace", "members", "a canvas stands in for it")
+            )
+        else:
+            self._finish(task, job, Ending(has_errors=job.has_errors))
+
+    def _take_another_turn(self, job: RunningJob, turn: Turn) -> None:
+        """Note the turn; it is written when Celery's tracer is done with this attempt."""
+        job.active = False
+        job.tail.turn = turn
+
+    # -- record the end --------------------------------------------------------------------
+
+    def _finish(self, task: Any, job: RunningJob, ending: Ending) -> None:
+        """Store the end; it is on disk when this returns. Raises Ignore where fenced out."""
+        job.active = False
+        reach("before_finish")
+        patience = self._settings.database_patience
+        report = self._last_report(job)
+        stored = patiently(
+            partial(self._store.finish, job.id, job.attempt, report, ending), patience
+        )
+        if stored is None and not self._store.is_finished(job.id, job.attempt):
+            logger.info("the end of job %s is refused: the attempt was fenced out", job.id)
+            raise Ignore(f"job {job.id} is no longer this attempt's")
+        job.tail.ending = ending
+        job.tail.in_group = bool(stored and stored.in_group)
+        reach("after_finish_before_continue")
+        signals.job_finished.send(sender=task.name, job_id=job.id, has_errors=ending.has_errors)
+
+    def _last_report(self, job: RunningJob) -> Report:
+        patience = self._settings.database_patience
+        try:
+            return patiently(job.last_report, patience)
+        except CheckpointRefused as error:
+            logger.warning("the last checkpoint of job %s is not kept: %s", job.id, error)
+            return patiently(job.last_report, patience)
+
+    # -- after Celery's tail ---------------------------------------------------------------
+
+    def after(self, task: Any, task_id: str, state: str | None, retval: Any) -> None:
+        """Do what comes after the tracer is done with a job: Celery's task_postrun."""
+        job = running_job()
+        if job is None or job.id != task_id:
+            return
+        try:
+            if job.tail.turn is not None:
+                self._take_turn(task, job, job.tail.turn)
+            else:
+                self._continue(job, state, retval)
+        finally:
+            leave()
+
+    def _continue(self, job: RunningJob, state: str | None, retval: Any) -> None:
+        failed = job.tail.ending is not None and job.tail.ending.error is not None
+        if state == states.FAILURE and job.tail.ending is not None and not failed:
+            ending = self._outcomes.failure(job, retval)
+            self._store.spoil(job.id, job.attempt, ending.error or "")
+        if job.tail.owed:
+            done = partial(
+                self._store.continue_, job.id, job.attempt, fired=state == states.SUCCESS
+            )
+            patiently(done, self._settings.database_patience)
+        if job.tail.in_group and job.parent_id:
+            self._store.close_group(job.parent_id)
+
+    def _take_turn(self, task: Any, job: RunningJob, turn: Turn) -> None:
+        """Write and publish another turn, now that this attempt has ended for good."""
+        try:
+            patiently(partial(self._publish_turn, job, turn), self._settings.database_patience)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            logger.exception("another turn of job %s could not be published", job.id)
+            self._store.finish(
+                job.id, job.attempt, Report(), self._outcomes.failure(job, error)
+            )
+            task.backend.mark_as_failure(job.id, error, request=task.request)
+
+    def _publish_turn(self, job: RunningJob, turn: Turn) -> None:
+        turn = self._submission.turn(job.tail.prepared, turn, job.tail.turn_delay)
+        with self._store.database.transaction() as connection:
+            report = self._last_report(job)
+            row = self._store.again(connection, job.id, job.attempt, report, turn)
+            if row is None or row.status != "pending" or turn.because == "members":
+                return
+            if job.tail.prepared is None:
+                self._dispatch.publish_again(row)
+                return
+            with self._app.producer_or_acquire(None) as producer:
+                self._dispatch.publish(
+                    producer, job.tail.prepared, row.dispatch, low=row.low_priority
+                )
+
+
+def _lost_reason(rerun: bool, lost_max: int) -> str:
+    if not rerun:
+        return "its worker was lost, and its task must not run twice (on_worker_lost='fail')"
+    return f"its worker was lost {lost_max + 1} times"

@@ -1,0 +1,145 @@
+"""The only door to the broker: publish a job's message, and publish it again.
+
+Runs in: submitters, pool children, the worker's main process, whoever steers. A message is kept
+as an envelope (JSON: name, headers, properties, options) and a body (serialized as the task
+says), so that it can be published again by a process that knows nothing of the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from celery import Celery
+from celery.app.amqp import task_message
+from kombu.serialization import dumps as serialize
+from kombu.serialization import loads as deserialize
+from kombu.utils import json
+
+HEADER = "jobmonitor"
+#: on Redis a lower number goes first, on RabbitMQ a higher one
+_LOWEST_PRIORITY = {"redis": 9}
+_STORED_OPTIONS = (
+    "exchange", "routing_key", "queue", "serializer", "compression", "delivery_mode",
+    "exchange_type", "priority", "expiration",
+)  # fmt: skip
+Sender = Callable[..., Any]
+
+
+@dataclass(slots=True)
+class Message:
+    """A task message on its way: what Celery made of a submission."""
+
+    name: str
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    body: Any
+    options: dict[str, Any] = field(default_factory=dict)
+    sent_event: Any = None
+
+    @property
+    def id(self) -> str:
+        """The task id, which is the job's."""
+        return str(self.headers["id"])
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When it may run, or None for at once."""
+        return _moment(self.headers.get("eta"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as it is kept in Postgres."""
+
+    envelope: str
+    body: bytes
+
+
+class Dispatch:
+    """Publishes messages of one app through Celery's own sender."""
+
+    def __init__(self, app: Celery, sender: Sender) -> None:
+        self._app = app
+        self._sender = sender
+
+    def publish(self, producer: Any, message: Message, number: int, *, low: bool) -> Any:
+        """Send a message with its dispatch number; raises what the broker raises."""
+        message.headers[HEADER] = {"dispatch": number}
+        options = dict(message.options)
+        if low:
+            options["priority"] = self.lowest_priority
+        return self.send(producer, message, options)
+
+    def send(self, producer: Any, message: Message, options: Mapping[str, Any]) -> Any:
+        """Send a message as Celery would, routers, signals and retries included."""
+        parts = task_message(
+            message.headers, message.properties, message.body, message.sent_event
+        )
+        return self._sender(producer, message.name, parts, **options)
+
+    def publish_again(
+        self, row: Any, *, change: Callable[[Message], None] | None = None
+    ) -> None:
+        """Publish the stored message of a row (dispatch, low_priority, due_at, attempt).
+
+        Its eta becomes the row's due time; once the job has started it carries no `expires`.
+        """
+        message = self.unpack(Stored(row.envelope, bytes(row.body)))
+        message.headers["eta"] = row.due_at.isoformat() if row.due_at else None
+        if row.attempt:
+            message.headers["expires"] = None
+            message.options.pop("expiration", None)
+        if change is not None:
+            change(message)
+        with self._app.producer_or_acquire(None) as producer:
+            self.publish(producer, message, row.dispatch, low=row.low_priority)
+
+    @property
+    def lowest_priority(self) -> int:
+        """The number of the priority that goes last on this app's broker."""
+        driver = self._app.connection_for_write().transport.driver_type
+        return _LOWEST_PRIORITY.get(driver, 0)
+
+    def pack(self, message: Message) -> Stored:
+        """Serialize a message for Postgres; raises kombu's EncodeError as a publish would."""
+        serializer = message.options.get("serializer") or self._app.conf.task_serializer
+        content_type, encoding, body = serialize(message.body, serializer)
+        envelope = {
+            "name": message.name,
+            "headers": {k: v for k, v in message.headers.items() if k != HEADER},
+            "properties": message.properties,
+            "options": {
+                name: _plain(message.options[name])
+                for name in _STORED_OPTIONS
+                if message.options.get(name) is not None
+            },
+            "content_type": content_type,
+            "content_encoding": encoding,
+        }
+        return Stored(json.dumps(envelope), body.encode() if isinstance(body, str) else body)
+
+    def unpack(self, stored: Stored) -> Message:
+        """Make a message of what `pack` stored."""
+        parts = json.loads(stored.envelope)
+        content_type = parts["content_type"]
+        body = deserialize(
+            stored.body, content_type, parts["content_encoding"], accept={content_type}
+        )
+        return Message(
+            parts["name"], parts["headers"], parts["properties"], tuple(body), parts["options"]
+        )
+
+
+def _plain(option: Any) -> Any:
+    """A queue or exchange may come as an object: its name says the same."""
+    return getattr(option, "name", option)
+
+
+def _moment(eta: Any) -> datetime | None:
+    if not eta:
+        return None
+    moment = eta if isinstance(eta, datetime) else datetime.fromisoformat(eta)
+    return moment if moment.tzinfo else moment.astimezone()

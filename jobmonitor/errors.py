@@ -1,0 +1,131 @@
+"""The errors of jobmonitor, one tree.
+
+    JobMonitorError
+    ├── ConfigurationError      the app or a setting cannot work as it is
+    ├── ServerError             an embedded server could not be found, started or stopped
+    ├── DatabaseUnavailable     Postgres cannot be reached
+    ├── NotMigrated             the tables are missing or older than the code
+    ├── SubmissionRefused       a job cannot be accepted as it was given
+    │   ├── JobExists           its id belongs to a job that is not final
+    │   └── MessageTooLarge     its message is over the cap
+    ├── JobNotFound             there is no job with this id
+    ├── QueryRefused            a filter or cursor makes no sense
+    ├── CheckpointRefused       a checkpoint cannot be stored
+    ├── ProgressRefused         a progress report makes no sense
+    ├── WorkerLost              the attempt's worker vanished too often
+    └── TaskExited              the task raised SystemExit or KeyboardInterrupt
+
+    JobInterrupt (BaseException: a task's own `except Exception` cannot swallow it)
+    ├── JobStopped              a person asked the job to stop; it did, at a safe point
+    └── JobFenced               the attempt is no longer the job's current one
+
+Every constructor takes facts and makes the sentence.
+"""
+
+from __future__ import annotations
+
+
+class JobMonitorError(Exception):
+    """Base of every error that jobmonitor raises."""
+
+
+class ConfigurationError(JobMonitorError):
+    """The app or a setting cannot work as it is; the sentence says what to change."""
+
+
+class ServerError(JobMonitorError):
+    """An embedded server could not be found, started or stopped."""
+
+
+class DatabaseUnavailable(JobMonitorError):
+    """Postgres cannot be reached, or the connection broke."""
+
+    def __init__(self, address: str, cause: BaseException) -> None:
+        first_line = str(cause).strip().splitlines()[0] if str(cause).strip() else repr(cause)
+        super().__init__(f"the database {address} cannot be reached: {first_line}")
+
+
+class NotMigrated(JobMonitorError):
+    """The tables are missing or older than the code."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the database {address} does not have jobmonitor's tables of this version; "
+            "run `celery -A your_app jobs migrate`"
+        )
+
+
+class SubmissionRefused(JobMonitorError):
+    """A job cannot be accepted as it was given; nothing was recorded or published."""
+
+
+class JobExists(SubmissionRefused):
+    """The id belongs to a job that is not final."""
+
+    def __init__(self, job_id: str, shown_status: str) -> None:
+        super().__init__(
+            f"job {job_id} exists already and is {shown_status}; "
+            "an id can be used again once its job is Finished or Canceled"
+        )
+
+
+class MessageTooLarge(SubmissionRefused):
+    """The message is over the cap."""
+
+    def __init__(self, name: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"the message of {name} has {size:,} bytes; at most {limit:,} are accepted "
+            "(setting message_max): store the data elsewhere and pass a reference"
+        )
+
+
+class JobNotFound(JobMonitorError):
+    """There is no job with this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job with the id {job_id!r}")
+
+
+class QueryRefused(JobMonitorError):
+    """A filter, a limit or a cursor makes no sense."""
+
+
+class CheckpointRefused(JobMonitorError):
+    """A checkpoint cannot be stored; the job keeps its earlier one."""
+
+
+class ProgressRefused(JobMonitorError):
+    """A progress report makes no sense."""
+
+
+class WorkerLost(JobMonitorError):
+    """The attempt's worker vanished too often, or its task must not run twice."""
+
+
+class TaskExited(JobMonitorError):
+    """The task raised SystemExit or KeyboardInterrupt: its own failure, not a lost worker."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"the task raised {cause!r}")
+
+
+class JobInterrupt(BaseException):
+    """Ends the running attempt from inside; turned into Celery's Ignore in one place."""
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id} {why}")
+
+
+class JobStopped(JobInterrupt):
+    """A person asked the job to stop; it did, at a safe point."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, "stopped at a checkpoint")
+
+
+class JobFenced(JobInterrupt):
+    """The attempt is no longer the job's current one; nothing it still writes is kept."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id, "is no longer this attempt's: it was stopped or taken over")

@@ -1,0 +1,337 @@
+"""The running job, as the task that runs sees it: progress, checkpoint, iterate, step, error.
+
+Runs in: the process (and thread) that runs the task. Reports are written at most once per
+`progress_interval`; that same statement tells whether a stop is asked. Outside a job
+`current_job()` is an object whose calls do nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from jobmonitor.checkpoint import Marks
+from jobmonitor.errors import DatabaseUnavailable, JobFenced, JobStopped, ProgressRefused
+from jobmonitor.records.store import Ending, Report, Turn
+from jobmonitor.redaction import cut, storable
+
+logger = logging.getLogger("jobmonitor.job")
+P = ParamSpec("P")
+R = TypeVar("R")
+#: the job of this context; `jobmonitor.current` sets it
+context: ContextVar[RunningJob | None] = ContextVar("jobmonitor_current", default=None)
+_ERRORS_KEPT = 100
+_MESSAGE_MAX = 1_000
+_unset: Any = object()
+
+
+class Recorder(Protocol):
+    """Where a running job writes; `jobmonitor.records.store.Store` is one."""
+
+    def advance(self, job_id: str, attempt: int, report: Report) -> str | None: ...
+    def halt(self, job_id: str, attempt: int, report: Report) -> str | None: ...
+    def note_errors(self, job_id: str, messages: Sequence[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the running job is: the facts of its claim."""
+
+    id: str
+    root_id: str
+    parent_id: str | None
+    step_of: str | None
+    run: int
+    attempt: int
+    stoppable: bool
+    checkpoint: dict[str, Any] | None = None
+    progress_total: float | None = None
+
+
+@dataclass(slots=True)
+class Tail:
+    """What is to be done after the task's own code, by the machinery around it."""
+
+    #: values of arguments that are never shown
+    secrets: tuple[str, ...] = ()
+    #: the message of another turn (retry, replace), published when the attempt has ended
+    prepared: Any = None
+    #: other jobs stand in for this one
+    replaced: bool = False
+    turn: Turn | None = None
+    turn_delay: float = 0.0
+    #: how the attempt ended, once that is stored
+    ending: Ending | None = None
+    #: a link, a chain step or a chord part is owed
+    owed: bool = False
+    in_group: bool = False
+
+
+class RunningJob:
+    """One attempt of a job, from its claim to Celery's task_postrun."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        recorder: Recorder,
+        *,
+        interval: float,
+        checkpoint_max: int,
+        scrub: Callable[[str], str] = storable,
+    ) -> None:
+        self.id = identity.id
+        self.root_id = identity.root_id
+        self.parent_id = identity.parent_id
+        self.step_of = identity.step_of
+        self.run = identity.run
+        self.attempt = identity.attempt
+        #: True while the task's own code runs, False in Celery's tail after it
+        self.active = True
+        self.has_errors = False
+        self.tail = Tail()
+        self.scrub = scrub
+        self._stoppable = identity.stoppable
+        self._recorder = recorder
+        self._interval = interval
+        self._checkpoint_max = checkpoint_max
+        self._lock = threading.RLock()
+        self._due = time.monotonic() + interval
+        self._stop_asked = False
+        self._marks = Marks(identity.checkpoint)
+        self._progress: tuple[float, float | None, str | None] | None = None
+        self._progress_total = identity.progress_total
+        self._scopes: list[_Scope] = [_Scope("")]
+        self._errors: list[str] = []
+        self._errors_seen = 0
+
+    # -- what the task calls ---------------------------------------------------------------
+
+    @property
+    def state(self) -> Any:
+        """What `checkpoint(state)` saved last, also in an earlier attempt; None at first."""
+        return self._marks.state
+
+    def progress(
+        self, done: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Report done of total of the job's own work; total None keeps the last one.
+
+        Raises ProgressRefused for a negative number, a total of zero or below, or NaN.
+        """
+        check_progress(done, total)
+        if total is not None:
+            self._progress_total = total
+        shown = None if message is None else cut(self.scrub(str(message)), _MESSAGE_MAX)
+        self._progress = (done, self._progress_total, shown)
+        if time.monotonic() >= self._due:
+            self._write()
+
+    def checkpoint(self, state: Any = _unset) -> None:
+        """Mark a safe point: save `state`, and end here if a stop was asked.
+
+        What is saved comes back as `.state` after a resume, a crash or a lost worker. Written
+        at most once per progress_interval, and always when the job stops or ends. Raises
+        CheckpointRefused for a state that is not JSON or too large.
+        """
+        if state is not _unset:
+            self._marks.state = state
+            self._marks.unsaved = True
+        if self._stop_asked or time.monotonic() >= self._due:
+            self._safe_point()
+
+    def iterate(
+        self,
+        source: Sequence[R] | Callable[[Any], Iterable[tuple[Any, R]]],
+        total: float | None = None,
+    ) -> Iterator[R]:
+        """Go through `source`, each item a safe point; continues behind the last finished item.
+
+        `source` is a sequence, or a callable that takes the cursor (None at first) and yields
+        (cursor, item) behind it, each cursor a JSON value. Reports progress where it is the
+        outermost iteration and `total` is known (a sequence knows its own). A child submitted
+        meanwhile gets a key by itself: repeating the item after a crash meets that child.
+        """
+        outer = self._scopes[-1]
+        key = outer.child_key()
+        place = self._marks.place(key)
+        if place["ended"]:
+            return
+        if total is None and not callable(source):
+            total = len(source)
+        reports = len(self._scopes) == 1 and bool(total)
+        for cursor, item in items_of(source, place):
+            scope = _Scope(f"{key}[{json.dumps(cursor)}]")
+            self._scopes.append(scope)
+            try:
+                yield item
+            finally:
+                self._scopes.pop()
+            self._marks.forget_inside(scope.path)
+            place["cursor"] = cursor
+            place["done"] += 1
+            self._marks.unsaved = True
+            if reports:
+                self._progress = (place["done"], total, None)
+                self._progress_total = total
+            if self._stop_asked or time.monotonic() >= self._due:
+                self._safe_point()
+        place["ended"] = True
+        self._marks.unsaved = True
+
+    def step(self, name: str) -> Iterator[str]:
+        """Run a block once over all attempts of this run: `for _ in job.step("load"): …`.
+
+        The block is skipped where an earlier attempt completed it; its end is a safe point.
+        """
+        if name in self._marks.steps:
+            return
+        self._scopes.append(_Scope(f"step {name}"))
+        try:
+            yield name
+        finally:
+            self._scopes.pop()
+        self._marks.steps.add(name)
+        self._marks.unsaved = True
+        self._safe_point()
+
+    def error(self, message: str, **extra: Any) -> None:
+        """Note an error that does not end the job: it will be Finished with errors."""
+        text = self.scrub(str(message))
+        if extra:
+            shown = ", ".join(f"{name}={value!r}" for name, value in extra.items())
+            text = f"{text} ({self.scrub(shown)})"
+        logger.error("%s", text, extra={"job_id": self.id})
+        with self._lock:
+            self.has_errors = True
+            self._errors_seen += 1
+            if self._errors_seen <= _ERRORS_KEPT:
+                self._errors.append(cut(text, _MESSAGE_MAX))
+        if time.monotonic() >= self._due:
+            self._write()
+
+    def bind(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Make a function find this job in whatever thread it is called."""
+
+        @wraps(function)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+            token = context.set(self)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                context.reset(token)
+
+        return bound
+
+    # -- what the machinery around it calls ------------------------------------------------
+
+    def child_key(self) -> str | None:
+        """The key of the next child submitted here; None outside `iterate` and `step`."""
+        scope = self._scopes[-1]
+        return scope.child_key() if scope.path else None
+
+    def last_report(self) -> Report:
+        """What is not written yet, for the statement that ends the attempt."""
+        with self._lock:
+            self._flush_errors()
+            return self._report()
+
+    def _write(self) -> None:
+        """Write what there is to say and learn whether a stop is asked.
+
+        While the database is away the job goes on, and says it later.
+        """
+        with self._lock:
+            self._due = time.monotonic() + self._interval
+            try:
+                self._flush_errors()
+                status = self._recorder.advance(self.id, self.attempt, self._report())
+            except DatabaseUnavailable as error:
+                logger.warning("a report of job %s waits: %s", self.id, error)
+                return
+            self._progress = None
+            self._marks.unsaved = False
+            if status is None:
+                raise JobFenced(self.id)
+            self._stop_asked = status == "stopping" and self._stoppable
+
+    def _safe_point(self) -> None:
+        if time.monotonic() >= self._due:
+            self._write()
+        if not self._stop_asked:
+            return
+        with self._lock:
+            try:
+                self._flush_errors()
+                halted = self._recorder.halt(self.id, self.attempt, self._report())
+            except DatabaseUnavailable as error:
+                logger.warning("the stop of job %s waits: %s", self.id, error)
+                return
+        if halted is None:
+            raise JobFenced(self.id)
+        raise JobStopped(self.id)
+
+    def _report(self) -> Report:
+        done, total, message = self._progress or (None, None, None)
+        marks = self._marks
+        return Report(
+            done=done,
+            total=total,
+            message=message,
+            has_progress=self._progress is not None,
+            checkpoint=marks.as_json(self._checkpoint_max) if marks.unsaved else None,
+            has_errors=self.has_errors,
+        )
+
+    def _flush_errors(self) -> None:
+        if self._errors:
+            self._recorder.note_errors(self.id, self._errors)
+            self._errors = []
+
+
+class _Scope:
+    """An item of an iteration, or a step: names the children and iterations inside it."""
+
+    __slots__ = ("_next", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._next = 0
+
+    def child_key(self) -> str:
+        self._next += 1
+        return f"{self.path}#{self._next - 1}"
+
+
+def items_of(
+    source: Sequence[R] | Callable[[Any], Iterable[tuple[Any, R]]], place: dict[str, Any]
+) -> Iterator[tuple[Any, R]]:
+    """Yield (cursor, item) behind the place where an earlier attempt got to."""
+    if callable(source):
+        yield from source(place["cursor"])
+        return
+    begin = 0 if place["cursor"] is None else place["cursor"] + 1
+    for index in range(begin, len(source)):
+        yield index, source[index]
+
+
+def check_progress(done: float, total: float | None) -> None:
+    """Raise ProgressRefused for numbers that make no sense."""
+    for name, number in (("done", done), ("total", total)):
+        if number is None and name == "total":
+            continue
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise ProgressRefused(f"progress {name} must be a number, not {number!r}")
+        if not math.isfinite(number) or number < 0:
+            raise ProgressRefused(f"progress {name} must be zero or above, not {number!r}")
+    if total is not None and total == 0:
+        raise ProgressRefused(
+            "a progress total must be above zero; leave it out while it is unknown"
+        )

@@ -1,0 +1,233 @@
+"""Connections to Postgres: one pool per process, statements from `sql/`, migrations.
+
+Runs in: every process. A pool never crosses a fork; connections are autocommit, so that one
+statement is one round trip.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobmonitor.errors import DatabaseUnavailable, NotMigrated
+
+#: what a broken or missing connection raises; a statement that met it may be tried again
+CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
+
+_MISSING = (
+    psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedColumn,
+)  # fmt: skip
+_VERSION_TABLE = "jobmonitor_version"
+_can_mask = hasattr(signal, "pthread_sigmask") and hasattr(signal, "SIGUSR1")
+
+
+@cache
+def statement(name: str) -> str:
+    """Read one verb of `sql/`; raises FileNotFoundError for a name that has no file."""
+    return (
+        resources.files("jobmonitor.records").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    )
+
+
+class Database:
+    """The address of a database and this process's pool of connections to it."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.url = _with_driver(url)
+        self._pool_size = pool_size
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process, made on first use and anew after a fork."""
+        if self._engine is None or self._pid != os.getpid():
+            with self._lock:
+                if self._engine is None or self._pid != os.getpid():
+                    self._renew()
+        assert self._engine is not None
+        return self._engine
+
+    def _renew(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose(close=False)
+        self._engine = create_engine(
+            self.url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=self._pool_size,
+            max_overflow=64,
+            pool_reset_on_return=None,
+            connect_args={"application_name": "jobmonitor", "connect_timeout": 5},
+        )
+        self._pid = os.getpid()
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a connection in autocommit; a broken one is thrown away.
+
+        Raises DatabaseUnavailable where no connection can be made or it breaks meanwhile,
+        NotMigrated where the tables are missing.
+        """
+        with _soft_limit_held_back():
+            try:
+                pooled = self.engine.raw_connection()
+            except Exception as error:
+                cause = getattr(error, "orig", None) or error
+                raise DatabaseUnavailable(self.address, cause) from error
+            try:
+                yield pooled.driver_connection  # type: ignore[misc]
+            except CONNECTION_ERRORS as error:
+                pooled.invalidate()
+                raise DatabaseUnavailable(self.address, error) from error
+            except _MISSING as error:
+                raise NotMigrated(self.address) from error
+            finally:
+                _return(pooled)
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a connection inside a transaction that commits at the end."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Lend a SQLAlchemy connection for a query; the same errors as `connection`."""
+        with _soft_limit_held_back():
+            try:
+                with self.engine.connect() as connection:
+                    yield connection
+            except SQLAlchemyError as error:
+                cause = getattr(error, "orig", None) or error
+                if isinstance(cause, CONNECTION_ERRORS):
+                    raise DatabaseUnavailable(self.address, cause) from error
+                if isinstance(cause, _MISSING):
+                    raise NotMigrated(self.address) from error
+                raise
+
+    def rows(self, verb: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Run one verb and fetch all rows as named tuples."""
+        with self.connection() as connection:
+            return fetch(connection, verb, parameters)
+
+    def row(self, verb: str, parameters: Mapping[str, Any]) -> Any:
+        """Run one verb and return its first row, or None."""
+        found = self.rows(verb, parameters)
+        return found[0] if found else None
+
+    @property
+    def address(self) -> str:
+        """The address without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Close the pool of this process."""
+        if self._engine is not None and self._pid == os.getpid():
+            self._engine.dispose()
+        self._engine = None
+
+
+def fetch(
+    connection: psycopg.Connection[Any], verb: str, parameters: Mapping[str, Any]
+) -> list[Any]:
+    """Run one prepared verb on a connection and fetch what it returns, if it does."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        cursor.execute(statement(verb).encode(), parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the schema of this version; safe to run at any time, by many."""
+    database = Database(url, pool_size=1)
+    try:
+        with database.engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1245859, 0)")
+                config = _alembic()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    except Exception as error:
+        if _is_connection_error(error):
+            raise DatabaseUnavailable(database.address, error) from error
+        raise
+    finally:
+        database.close()
+
+
+def migration_state(url: str) -> tuple[str | None, str]:
+    """Return (the schema's version, the version that this code wants)."""
+    database = Database(url, pool_size=1)
+    try:
+        with database.engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"version_table": _VERSION_TABLE}
+            )
+            wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
+            return context.get_current_revision(), str(wanted)
+    except Exception as error:
+        if _is_connection_error(error):
+            raise DatabaseUnavailable(database.address, error) from error
+        raise
+    finally:
+        database.close()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "jobmonitor:records/migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _is_connection_error(error: Exception) -> bool:
+    return isinstance(getattr(error, "orig", error), CONNECTION_ERRORS)
+
+
+def _with_driver(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg{separator}{rest}" if scheme == "postgresql" else url
+
+
+def _return(pooled: Any) -> None:
+    connection = pooled.driver_connection
+    if connection is not None and not connection.closed:
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            pooled.invalidate()
+    elif connection is not None:
+        pooled.invalidate()
+    pooled.close()
+
+
+@contextmanager
+def _soft_limit_held_back() -> Iterator[None]:
+    """Keep Celery's soft time limit (SIGUSR1) out of a statement: it would break it.
+
+    It is delivered when the statement has ended.
+    """
+    if not _can_mask or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,237 @@
+"""Reads for people and programs: a job, pages of jobs, a tree, events.
+
+Runs in: panel, command line, whoever asks. Keyset pages by (created_at, id); no OFFSET and no
+count over a large table.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, func, or_, select, tuple_
+
+from jobmonitor.errors import QueryRefused
+from jobmonitor.records.database import Database
+from jobmonitor.records.job_view import JobView, view_of
+from jobmonitor.records.tables import job, job_children, job_event, job_hold, job_run
+from jobmonitor.states import FINAL, Standing, Status
+
+LIMIT_MAX = 500
+_TREE_MAX = 1_000
+_counters = (
+    "total", "finished", "with_errors",
+    "descendants_total", "descendants_finished", "descendants_with_errors",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which jobs a page shows; None means any. Times are aware datetimes."""
+
+    status: Sequence[str] = ()
+    type: Sequence[str] = ()
+    has_errors: bool | None = None
+    low_priority: bool | None = None
+    system: bool | None = None
+    run_by: str | None = None
+    root: str | None = None
+    parent: str | None = None
+    q: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    started_from: datetime | None = None
+    started_to: datetime | None = None
+    finished_from: datetime | None = None
+    finished_to: datetime | None = None
+    roots_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, and the cursor behind them; None at the end."""
+
+    jobs: list[JobView]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A job's root and the facts that decide what may be done to it."""
+
+    root_id: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A job in its tree; depth 0 is the one that was asked for."""
+
+    depth: int
+    job: JobView
+
+
+class Queries:
+    """Reads over one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, job_id: str) -> JobView | None:
+        """Read one job with all its fields, or None."""
+        rows = self._run(_jobs().where(job.c.id == job_id))
+        return self._views(rows, every=True)[0] if rows else None
+
+    def find(self, filters: Filters, *, cursor: str | None = None, limit: int = 50) -> Page:
+        """Read a page of jobs, newest first.
+
+        Raises QueryRefused for a cursor, a status or a limit that makes no sense.
+        """
+        if not 1 <= limit <= LIMIT_MAX:
+            raise QueryRefused(f"limit must be 1 to {LIMIT_MAX}, not {limit}")
+        query = _jobs().where(*_conditions(filters))
+        if cursor is not None:
+            query = query.where(tuple_(job.c.created_at, job.c.id) < _position(cursor))
+        query = query.order_by(job.c.created_at.desc(), job.c.id.desc()).limit(limit + 1)
+        rows = self._run(query)
+        more = len(rows) > limit
+        return Page(self._views(rows[:limit]), _cursor(rows[limit - 1]) if more else None)
+
+    def children(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
+        """Read the children of all runs of a job, newest first."""
+        return self.find(Filters(parent=job_id, roots_only=False), cursor=cursor, limit=limit)
+
+    def tree(self, job_id: str, *, limit: int = _TREE_MAX) -> list[Node]:
+        """Read a job and its descendants depth first, at most `limit` of them."""
+        facts = {"id": job_id, "limit": limit}
+        places = self._database.rows("outline", facts)
+        rows = self._run(_jobs().where(job.c.id.in_([place.id for place in places])))
+        views = {view.id: view for view in self._views(rows)}
+        return [Node(place.depth, views[place.id]) for place in places if place.id in views]
+
+    def events(self, job_id: str, *, limit: int = 200) -> list[dict[str, Any]]:
+        """Read the newest entries of a job's audit, oldest first."""
+        query = select(job_event).where(job_event.c.job_id == job_id)
+        rows = self._run(query.order_by(job_event.c.id.desc()).limit(limit))
+        return [_without(row, "id", "job_id") for row in reversed(rows)]
+
+    def runs(self, job_id: str) -> list[dict[str, Any]]:
+        """Read the earlier runs of a job, oldest first."""
+        query = select(job_run).where(job_run.c.job_id == job_id).order_by(job_run.c.run)
+        return [_without(row, "job_id") for row in self._run(query)]
+
+    def standing(self, job_id: str) -> Found | None:
+        """Read the facts that decide which operations fit a job."""
+        view = self.get(job_id)
+        return None if view is None else Found(view.root_id, view.standing)
+
+    def hold_of(self, job_id: str) -> str | None:
+        """Read the hold that stands at this very job."""
+        rows = self._run(select(job_hold.c.operation).where(job_hold.c.job_id == job_id))
+        return rows[0].operation if rows else None
+
+    def _views(self, rows: Sequence[Row[Any]], *, every: bool = False) -> list[JobView]:
+        """Make views; a list looks below a job only where the job itself is at its end."""
+        looked_at = [
+            row for row in rows
+            if row.children_total and (every or row.is_group or row.status in FINAL)
+        ]  # fmt: skip
+        below = self._below(looked_at)
+        seen = {row.id for row in looked_at}
+        return [view_of(row, below.get(row.id, {}) if row.id in seen else None) for row in rows]
+
+    def _below(self, parents: Sequence[Row[Any]]) -> Mapping[str, Mapping[Status, int]]:
+        """Count the unfinished descendants of these jobs by status, in one statement."""
+        busy = [row.id for row in parents]
+        counts: dict[str, dict[Status, int]] = {}
+        if busy:
+            for row in self._database.rows("below", {"ids": busy}):
+                counts.setdefault(row.top, {})[Status(row.status)] = row.jobs
+        return counts
+
+    def _run(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with self._database.reading() as connection:
+            return connection.execute(query).all()
+
+
+def _jobs() -> Select[Any]:
+    counters = (
+        select(*(func.coalesce(func.sum(job_children.c[name]), 0).label(name)
+                 for name in _counters))
+        .where(job_children.c.job_id == job.c.id, job_children.c.run == job.c.run)
+        .lateral("counters")
+    )  # fmt: skip
+    return select(
+        job,
+        (job.c.type == "group").label("is_group"),
+        func.job_seconds_since(job.c.waiting_since).label("waiting_now"),
+        func.job_seconds_since(job.c.running_since).label("running_now"),
+        *(counters.c[name].label(f"children_{name}") for name in _counters),
+    ).select_from(job.join(counters, onclause=job.c.id.is_not(None)))
+
+
+def _conditions(filters: Filters) -> list[Any]:
+    for status in filters.status:
+        if status not in set(Status):
+            raise QueryRefused(f"there is no status {status!r}; they are {', '.join(Status)}")
+    return [*_places(filters), *_facts(filters), *_times(filters)]
+
+
+def _places(filters: Filters) -> Iterator[Any]:
+    if filters.root is not None:
+        yield job.c.root_id == filters.root
+    if filters.parent is not None:
+        yield job.c.parent_id == filters.parent
+    elif filters.root is None and filters.roots_only:
+        yield job.c.parent_id.is_(None)
+
+
+def _facts(filters: Filters) -> Iterator[Any]:
+    if filters.status:
+        yield job.c.status.in_(filters.status)
+    if filters.type:
+        yield job.c.type.in_(filters.type)
+    for name in ("has_errors", "low_priority", "system", "run_by"):
+        value = getattr(filters, name)
+        if value is not None:
+            yield job.c[name] == value
+    if filters.q:
+        yield _text(filters.q)
+
+
+def _times(filters: Filters) -> Iterator[Any]:
+    for name in ("created", "started", "finished"):
+        column = job.c[f"{name}_at"]
+        earliest, latest = getattr(filters, f"{name}_from"), getattr(filters, f"{name}_to")
+        if earliest:
+            yield column >= earliest
+        if latest:
+            yield column < latest
+
+
+def _text(wanted: str) -> Any:
+    wanted = wanted.replace("\0", "")
+    columns = (job.c.label, job.c.type, job.c.id, job.c.run_by)
+    return or_(*(column.icontains(wanted, autoescape=True) for column in columns))
+
+
+def _position(cursor: str) -> Any:
+    try:
+        created_at, job_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        return tuple_(datetime.fromisoformat(created_at), str(job_id))
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise QueryRefused("this cursor was not made by this list") from error
+
+
+def _cursor(row: Row[Any]) -> str:
+    place = json.dumps([row.created_at.isoformat(), row.id])
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def _without(row: Row[Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row._mapping.items() if name not in names}

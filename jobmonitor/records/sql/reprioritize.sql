@@ -1,0 +1,23 @@
+-- reprioritize: the flag of what is not final. What waits is published again with it (the caller
+-- does so before it commits), what is Stopped when it is resumed. O(ids).
+WITH old AS (
+    SELECT id, status, pending_because IS DISTINCT FROM 'members' AS has_message FROM job
+    WHERE id = ANY(%(ids)s) AND status NOT IN ('finished', 'canceled')
+      AND low_priority <> %(low)s
+    ORDER BY id FOR NO KEY UPDATE
+), changed AS (
+    UPDATE job SET
+        low_priority = %(low)s,
+        dispatch = dispatch + (old.status IN ('pending', 'stopped') AND has_message)::int,
+        taken_dispatch = CASE WHEN old.status = 'stopped' THEN dispatch + 1
+            ELSE taken_dispatch END
+    FROM old WHERE job.id = old.id
+    RETURNING job.*, has_message
+), noted AS (
+    INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
+    SELECT id, %(event)s, %(actor)s, status, status, %(reason)s FROM changed ORDER BY id
+)
+SELECT changed.id, status, dispatch, low_priority, due_at, attempt,
+       status = 'pending' AND has_message AS publish, envelope, body
+FROM changed LEFT JOIN job_message m ON m.job_id = changed.id AND status = 'pending'
+ORDER BY changed.id

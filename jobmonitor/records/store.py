@@ -1,0 +1,240 @@
+"""What happens to a job, written in the order of its life: create, claim, advance, end.
+
+Runs in: submitters, pool children and the worker's main process. Each method is one statement;
+what a statement decides stands at the head of its file in `sql/`. Every write of an attempt
+compares attempt and status: where it was fenced out, nothing changes and None is returned.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from psycopg import Connection
+
+from jobmonitor.errors import DatabaseUnavailable
+from jobmonitor.records.database import Database, fetch
+
+T = TypeVar("T")
+_SLOTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job as it is submitted; None means: as the parent has it, or the default."""
+
+    id: str
+    type: str
+    queue: str
+    envelope: str
+    body: bytes
+    label: str | None = None
+    parent_id: str | None = None
+    parent_run: int | None = None
+    key: str | None = None
+    step_of: str | None = None
+    run_by: str | None = None
+    system: bool | None = None
+    stoppable: bool | None = None
+    restartable: bool = False
+    low_priority: bool | None = None
+    weight: float = 1.0
+    due_at: datetime | None = None
+    args: str | None = None
+    kwargs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivered message and the process that wants to run it."""
+
+    id: str
+    dispatch: int
+    claimed_as: str
+    worker: str
+    pid: int
+    system: bool
+    stoppable: bool | None
+    restartable: bool
+    rerun: bool
+    continues: bool
+    lost_after: float
+    lost_max: int
+    lost_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an attempt has to say about itself: progress, checkpoint (JSON text), errors."""
+
+    done: float | None = None
+    total: float | None = None
+    message: str | None = None
+    has_progress: bool = False
+    checkpoint: str | None = None
+    has_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: nothing in `error` means that it returned."""
+
+    has_errors: bool
+    error: str | None = None
+    traceback: str | None = None
+    result: str | None = None
+    outcome: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Another turn of the same job: when, why, and its message where that changed."""
+
+    event: str
+    because: str
+    reason: str | None = None
+    due_at: datetime | None = None
+    retried: bool = False
+    type: str | None = None
+    args: str | None = None
+    kwargs: str | None = None
+    envelope: str | None = None
+    body: bytes | None = None
+
+
+def slot() -> int:
+    """The counter slot of this process."""
+    return os.getpid() % _SLOTS
+
+
+class Store:
+    """The writes of a job's life."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # -- submitted -------------------------------------------------------------------------
+
+    def create(self, job: NewJob) -> Any:
+        """Insert row, message and counters; (status, dispatch, low_priority) or None.
+
+        None: a job with this id, or with this key in the parent's run, exists.
+        """
+        return self.database.row("create", asdict(job) | {"slot": slot()})
+
+    def existing(self, job: NewJob) -> Any:
+        """Find the job that made `create` return None."""
+        facts = {"id": job.id, "key": job.key}
+        return self.database.row(
+            "existing", facts | {"parent_id": job.parent_id, "parent_run": job.parent_run}
+        )
+
+    def create_group(
+        self, group_id: str, *, label: str, queue: str, run_by: str | None, system: bool,
+        low_priority: bool,
+    ) -> None:  # fmt: skip
+        """Make sure that the root row of a canvas from outside a job is there and open."""
+        facts = {"id": group_id, "label": label, "queue": queue, "run_by": run_by}
+        self.database.rows(
+            "create_group", facts | {"system": system, "low_priority": low_priority}
+        )
+
+    def take_back(self, job_id: str) -> bool:
+        """Undo a create whose publish failed; False: a worker has the job already."""
+        return self.database.row("take_back", {"id": job_id, "slot": slot()}) is not None
+
+    # -- running ---------------------------------------------------------------------------
+
+    def claim(self, delivery: Delivery) -> Any:
+        """Take the job for this process, or say why not; None: there is no such job."""
+        return self.database.row("claim", asdict(delivery) | {"slot": slot()})
+
+    def advance(self, job_id: str, attempt: int, report: Report) -> str | None:
+        """Write a report; the status now, or None where the attempt was fenced out."""
+        found = self.database.row(
+            "advance", {"id": job_id, "attempt": attempt} | asdict(report)
+        )
+        return found.status if found else None
+
+    def halt(self, job_id: str, attempt: int, report: Report) -> str | None:
+        """End a stopping attempt at its safe point; the status it got, or None."""
+        facts = {"id": job_id, "attempt": attempt, "slot": slot()}
+        found = self.database.row("halt", facts | asdict(report))
+        return found.status if found else None
+
+    def again(
+        self, connection: Connection[Any], job_id: str, attempt: int, report: Report, turn: Turn
+    ) -> Any:
+        """End the attempt in another turn; the caller publishes, then commits."""
+        facts = {"id": job_id, "attempt": attempt, "slot": slot()}
+        found = fetch(connection, "again", facts | asdict(report) | asdict(turn))
+        return found[0] if found else None
+
+    def note_errors(self, job_id: str, messages: Sequence[str]) -> None:
+        """Keep what a job reported as errors, in its events."""
+        self.database.rows("note_errors", {"id": job_id, "messages": list(messages)})
+
+    # -- ended -----------------------------------------------------------------------------
+
+    def finish(self, job_id: str, attempt: int, report: Report, ending: Ending) -> Any:
+        """Record the end, on disk when this returns; None where the attempt was fenced out."""
+        facts = {"id": job_id, "attempt": attempt, "slot": slot()}
+        return self.database.row("finish", facts | asdict(report) | asdict(ending))
+
+    def is_finished(self, job_id: str, attempt: int) -> bool:
+        """Say whether this attempt's finish was stored though its answer was lost."""
+        found = self.database.row("ended_as", {"id": job_id})
+        return bool(found and found.status == "finished" and found.attempt == attempt)
+
+    def spoil(self, job_id: str, attempt: int, error: str) -> None:
+        """Note that Celery could not keep the result of a finished job."""
+        facts = {"id": job_id, "attempt": attempt, "error": error, "slot": slot()}
+        self.database.rows("spoil", facts)
+
+    def continue_(self, job_id: str, attempt: int, *, fired: bool) -> None:
+        """Note that Celery's tail of a finished job is done."""
+        self.database.rows("continue", {"id": job_id, "attempt": attempt, "fired": fired})
+
+    def close_group(self, group_id: str) -> bool:
+        """Finish a group whose members are all final."""
+        return self.database.row("close_group", {"id": group_id}) is not None
+
+    # -- ended by somebody else ------------------------------------------------------------
+
+    def lose(
+        self, connection: Connection[Any], job_id: str, *, worker: str, pid: int | None,
+        dispatch: int | None, rerun: bool, lost_max: int, reason: str,
+    ) -> Any:  # fmt: skip
+        """Take a job from a process that is gone; the caller publishes, then commits."""
+        facts = {"id": job_id, "worker": worker, "pid": pid, "dispatch": dispatch}
+        facts |= {"rerun": rerun, "lost_max": lost_max, "reason": reason, "slot": slot()}
+        found = fetch(connection, "lose", facts)
+        return found[0] if found else None
+
+    def end_by_main(self, job_id: str, *, worker: str, pid: int | None, reason: str) -> bool:
+        """Record an end that the worker's main process decided (a hard time limit)."""
+        facts = {"id": job_id, "worker": worker, "pid": pid, "reason": reason, "slot": slot()}
+        return self.database.row("end_by_main", facts) is not None
+
+    def revoked(self, job_id: str, *, terminated: bool, reason: str) -> bool:
+        """Record that Celery revoked the job, or that it expired."""
+        facts = {"id": job_id, "terminated": terminated, "reason": reason, "slot": slot()}
+        return self.database.row("revoked", facts) is not None
+
+
+def patiently(call: Callable[[], T], seconds: float) -> T:
+    """Call again while the database is away, for at most so many seconds; then raise."""
+    deadline = time.monotonic() + seconds
+    pause = 0.05
+    while True:
+        try:
+            return call()
+        except DatabaseUnavailable:
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)

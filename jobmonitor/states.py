@@ -1,0 +1,138 @@
+"""The words of a job's life: statuses, operations, and which operation fits which status.
+
+Runs in: every process. Decides only; the writes are in `records` and `operations`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a job stands; the value is what is stored, `shown` is what a person reads."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+    CANCELED = "canceled"
+
+    @property
+    def shown(self) -> str:
+        """The word for people, as in the panel."""
+        return "In Progress" if self is Status.RUNNING else self.value.capitalize()
+
+
+FINAL = frozenset({Status.FINISHED, Status.CANCELED})
+
+
+class PendingBecause(StrEnum):
+    """Why a pending job waits."""
+
+    QUEUED = "queued"
+    DUE = "due"
+    RETRY = "retry"
+    MEMBERS = "members"
+
+
+class Operation(StrEnum):
+    """What a person or a program can do to a job and its descendants."""
+
+    STOP = "stop"
+    RESUME = "resume"
+    FORCE_STOP = "force-stop"
+    CANCEL = "cancel"
+    RESTART = "restart"
+    SET_LOW_PRIORITY = "set-low-priority"
+    REMOVE_LOW_PRIORITY = "remove-low-priority"
+
+
+FITTING: dict[Operation, frozenset[Status]] = {
+    Operation.STOP: frozenset({Status.PENDING, Status.RUNNING}),
+    Operation.RESUME: frozenset({Status.STOPPED}),
+    Operation.FORCE_STOP: frozenset({Status.STOPPING}),
+    Operation.CANCEL: frozenset({Status.STOPPED}),
+    Operation.RESTART: frozenset({Status.FINISHED}),
+    Operation.SET_LOW_PRIORITY: frozenset(Status) - FINAL,
+    Operation.REMOVE_LOW_PRIORITY: frozenset(Status) - FINAL,
+}
+
+_RULE = {
+    Operation.STOP: "only a job that waits or runs can be stopped",
+    Operation.RESUME: "only a stopped job can be resumed",
+    Operation.FORCE_STOP: "only a stopping job can be force-stopped",
+    Operation.CANCEL: "only a stopped job can be canceled",
+    Operation.RESTART: "only a finished job can be restarted",
+    Operation.SET_LOW_PRIORITY: "only a job that is not final can be set to low priority",
+    Operation.REMOVE_LOW_PRIORITY: "only a job that is not final can lose its low priority",
+}
+
+_GUARDED = frozenset({Operation.STOP, Operation.FORCE_STOP, Operation.CANCEL})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The facts of one job that decide which operations fit it.
+
+    `unfinished` counts its descendants that are not final, `below` holds their statuses, so
+    that a finished parent still offers what its descendants can take.
+    """
+
+    status: Status
+    system: bool
+    stoppable: bool
+    restartable: bool
+    low_priority: bool
+    is_group: bool = False
+    unfinished: int = 0
+    below: frozenset[Status] = frozenset()
+
+
+def refusal(operation: Operation, job: Standing) -> str | None:
+    """Say why the operation does not fit the job itself, or return None where it does."""
+    if operation in _GUARDED and job.system and not job.stoppable:
+        return "a system job can be stopped or canceled only if its task says stoppable=True"
+    if operation is Operation.RESTART:
+        return _restart_refusal(job)
+    if job.is_group and operation in _GUARDED | {Operation.RESUME}:
+        return "a group runs nothing itself; the operation acts on its members"
+    if operation is Operation.FORCE_STOP and job.status is Status.PENDING:
+        return "stop it: nothing runs yet"
+    if job.status not in FITTING[operation]:
+        return f"{_RULE[operation]}; this one is {job.status.shown}"
+    if operation is Operation.SET_LOW_PRIORITY and job.low_priority:
+        return "it has low priority already"
+    if operation is Operation.REMOVE_LOW_PRIORITY and not job.low_priority:
+        return "it does not have low priority"
+    return None
+
+
+def _restart_refusal(job: Standing) -> str | None:
+    if not job.restartable:
+        return "its task does not say restartable=True"
+    if job.status is not Status.FINISHED:
+        return f"{_RULE[Operation.RESTART]}; this one is {job.status.shown}"
+    if job.unfinished:
+        noun = "child is" if job.unfinished == 1 else "children are"
+        return f"{job.unfinished} {noun} not finished"
+    return None
+
+
+def operations_offered(job: Standing) -> list[Operation]:
+    """List what may be done to the job now: on itself, or on its unfinished descendants."""
+    return [
+        operation
+        for operation in Operation
+        if refusal(operation, job) is None or fits_below(operation, job)
+    ]
+
+
+def fits_below(operation: Operation, job: Standing) -> bool:
+    """Say whether a descendant can take an operation that acts on the whole tree."""
+    if operation is Operation.RESTART or (
+        operation in _GUARDED and job.system and not job.stoppable
+    ):
+        return False
+    return bool(FITTING[operation] & job.below)

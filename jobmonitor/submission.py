@@ -1,0 +1,367 @@
+"""The seam of submission: every message of the app becomes a row first, then a message.
+
+Runs in: whoever submits: a web process, beat, a pool child, the worker's main process. It
+stands in for `app.amqp.send_task_message`, the one place that apply_async, send_task, canvas,
+link, retry, replace, beat and chord bodies all pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from celery import Celery
+
+from jobmonitor import signals
+from jobmonitor.current import running_job
+from jobmonitor.dispatch import HEADER, Dispatch, Message
+from jobmonitor.errors import DatabaseUnavailable, JobExists, MessageTooLarge, SubmissionRefused
+from jobmonitor.job import RunningJob
+from jobmonitor.records.database import fetch
+from jobmonitor.records.store import NewJob, Store, Turn, patiently, slot
+from jobmonitor.redaction import Redactor, cut, storable
+from jobmonitor.settings import Settings
+from jobmonitor.states import FINAL, Status
+from jobmonitor.task_options import TaskOptions, is_tracked, options_of
+
+logger = logging.getLogger(__name__)
+_OWN_OPTIONS = ("run_by", "low_priority", "label", "system", "detached", "key")
+_ID_MAX = 255
+_LABEL_MAX = 500
+_KEY_MAX = 200
+_STAND_IN = "celery.accumulate"
+
+#: who submits, unless said otherwise; set by `monitor.acting`
+acting: ContextVar[str | None] = ContextVar("jobmonitor_acting", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a caller says of the job beside Celery's own options."""
+
+    run_by: str | None = None
+    low_priority: bool | None = None
+    label: str | None = None
+    system: bool | None = None
+    detached: bool = False
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a submitted job belongs."""
+
+    parent_id: str | None = None
+    parent_run: int | None = None
+    step_of: str | None = None
+    group: str | None = None
+    key: str | None = None
+
+
+class Submission:
+    """Records and publishes what one app submits."""
+
+    def __init__(
+        self, app: Celery, store: Store, dispatch: Dispatch, settings: Settings
+    ) -> None:
+        self._app = app
+        self._store = store
+        self._dispatch = dispatch
+        self._settings = settings
+        self._redactor = Redactor(settings.redact, settings.shown_max)
+        self._open_group: str | None = None
+
+    def send_task_message(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
+        """Stand where Celery's own sender stood; the same arguments, the same errors.
+
+        Raises DatabaseUnavailable or SubmissionRefused before anything was recorded, and what
+        the broker raises after the row was taken back.
+        """
+        own = _own(options, message.headers)
+        sent = Message(
+            name, message.headers, message.properties, message.body, options, message.sent_event
+        )
+        sent.headers.update(options.pop("headers", None) or {})
+        job = running_job()
+        if job is not None and job.active and job.id == sent.id:
+            job.tail.prepared = sent
+            return None
+        if name == _STAND_IN and self._stand_in(sent):
+            return None
+        task = self._app._tasks.get(name)
+        if not is_tracked(name, task):
+            self._mark_parent(sent, job)
+            return self._dispatch.send(producer, sent, options)
+        return self._submit(producer, sent, own, options_of(task, self._settings, name), task)
+
+    def adopt(self, message: Message, task: Any) -> None:
+        """Record a job whose producer knew nothing of us; its message is delivered already."""
+        own = _own({}, message.headers)
+        message.headers.pop(HEADER, None)
+        place = self._place_outside(message)
+        if place.group is not None:
+            self._open(place.group, message, own)
+        options = options_of(task, self._settings, message.name)
+        self._store.create(self._new_job(message, own, place, options, task))
+
+    def turn(self, message: Message | None, turn: Turn, delay: float) -> Turn:
+        """Complete another turn of a running job with its new message, or its delay."""
+        if message is None:
+            due_at = datetime.now(UTC) + timedelta(seconds=delay) if delay else None
+            return replace(turn, due_at=due_at)
+        stored = self._dispatch.pack(message)
+        task = self._app._tasks.get(message.name)
+        shown = self._redactor.arguments(getattr(task, "run", None), *message.body[:2])
+        return replace(
+            turn, due_at=message.due_at, envelope=stored.envelope, body=stored.body,
+            args=shown.args, kwargs=shown.kwargs,
+        )  # fmt: skip
+
+    # -- the row first ---------------------------------------------------------------------
+
+    def _submit(
+        self, producer: Any, message: Message, own: Own, task: TaskOptions, instance: Any
+    ) -> Any:
+        place = self._place(message, own)
+        if place.group is not None:
+            self._open(place.group, message, own)
+        job = self._new_job(message, own, place, task, instance)
+        created = self._create(job)
+        if created is None:
+            return self._met(job, message)
+        signals.job_created.send(sender=message.name, job_id=job.id)
+        if created.status != Status.PENDING:
+            return None
+        try:
+            return self._dispatch.publish(
+                producer, message, created.dispatch, low=created.low_priority
+            )
+        except Exception:
+            if self._store.take_back(job.id):
+                raise
+            logger.warning("the publish of job %s failed, but a worker has it", job.id)
+            return None
+
+    def _create(self, job: NewJob) -> Any:
+        """Insert the row; an insert whose answer was lost counts as done."""
+        try:
+            return self._store.create(job)
+        except DatabaseUnavailable:
+            logger.warning("the database broke while job %s was recorded; trying again", job.id)
+        created = patiently(partial(self._store.create, job), self._settings.claim_patience)
+        if created is None:
+            found = self._store.existing(job)
+            if found and found.id == job.id and (found.attempt, found.dispatch) == (0, 1):
+                return found
+        return created
+
+    def _new_job(
+        self, message: Message, own: Own, place: Place, task: TaskOptions, instance: Any
+    ) -> NewJob:
+        _check_id(message.id)
+        args, kwargs = message.body[0], message.body[1]
+        shown = self._redactor.arguments(getattr(instance, "run", None), args, kwargs)
+        if shown.secrets:
+            message.headers |= {"argsrepr": shown.args, "kwargsrepr": shown.kwargs}
+            if message.sent_event:
+                message.sent_event |= {"args": shown.args, "kwargs": shown.kwargs}
+        stored = self._dispatch.pack(message)
+        size = len(stored.body) + len(stored.envelope)
+        if size > self._settings.message_max:
+            raise MessageTooLarge(message.name, size, self._settings.message_max)
+        label = own.label if own.label is not None else _label(task, message.name, args, kwargs)
+        return NewJob(
+            id=message.id,
+            type=message.name,
+            queue=_queue(message.options, self._app),
+            envelope=stored.envelope,
+            body=stored.body,
+            label=None if label is None else cut(storable(str(label)), _LABEL_MAX),
+            parent_id=place.parent_id,
+            parent_run=place.parent_run,
+            key=place.key,
+            step_of=place.step_of,
+            run_by=own.run_by if own.run_by is not None else acting.get(),
+            system=True if task.system else own.system,
+            stoppable=task.stoppable,
+            restartable=task.restartable,
+            low_priority=True if task.low_priority else own.low_priority,
+            weight=task.weight,
+            due_at=message.due_at,
+            args=shown.args,
+            kwargs=shown.kwargs,
+        )
+
+    # -- where it belongs ------------------------------------------------------------------
+
+    def _place(self, message: Message, own: Own) -> Place:
+        if own.detached:
+            return Place()
+        job = running_job()
+        if job is None:
+            return self._place_outside(message)
+        if job.active:
+            key = own.key if own.key is not None else job.child_key()
+            return Place(job.id, job.run, key=_short(key))
+        return self._place_in_tail(job, message)
+
+    def _place_in_tail(self, job: RunningJob, message: Message) -> Place:
+        """Place what Celery submits after the task's code: chain step, chord body, link."""
+        request = self._request()
+        if _id_of(request.get("chord")) == message.id and job.parent_id:
+            return Place(job.parent_id)
+        if _id_of((request.get("chain") or [None])[-1]) == message.id:
+            first = job.step_of or job.id
+            return Place(first, None if job.step_of else job.run, step_of=first)
+        return Place(job.id, job.run)
+
+    def _place_outside(self, message: Message) -> Place:
+        nearest = (self._request().get(HEADER) or {}).get("parent")
+        if nearest:
+            return Place(nearest)
+        parent = message.headers.get("parent_id")
+        if parent and parent != message.id:
+            return Place(parent)
+        group = message.headers.get("group")
+        if group:
+            return Place(group, group=group)
+        return Place()
+
+    def _mark_parent(self, message: Message, job: RunningJob | None) -> None:
+        """Tell what an untracked task submits which job it belongs to."""
+        nearest = job.id if job else (self._request().get(HEADER) or {}).get("parent")
+        if nearest:
+            message.headers[HEADER] = {"parent": nearest}
+
+    def _request(self) -> Any:
+        task = self._app.current_worker_task
+        return task.request if task else {}
+
+    def _open(self, group: str, message: Message, own: Own) -> None:
+        if group != self._open_group:
+            self._store.create_group(
+                group,
+                label=f"group of {message.name}",
+                queue=_queue(message.options, self._app),
+                run_by=own.run_by if own.run_by is not None else acting.get(),
+                system=bool(own.system),
+                low_priority=bool(own.low_priority),
+            )
+            self._open_group = group
+
+    # -- a job that is there already -------------------------------------------------------
+
+    def _met(self, job: NewJob, message: Message) -> None:
+        """Handle an id or key that exists: the child of a repeat, a new run, or a refusal."""
+        found = self._store.existing(job)
+        if found is None:
+            raise SubmissionRefused(f"job {job.id} vanished while it was submitted; try again")
+        running = running_job()
+        in_tail = running is not None and not running.active
+        if found.id != job.id or in_tail or (job.key and found.parent_id == job.parent_id):
+            self._reissue(found)
+        elif Status(found.status) in FINAL:
+            self._run_anew(job, message)
+        else:
+            raise JobExists(job.id, Status(found.status).shown)
+
+    def _reissue(self, found: Any) -> None:
+        """Publish a repeated child again that has not started: its message may be missing."""
+        with self._store.database.transaction() as connection:
+            facts = {"id": found.id, "dispatch": found.dispatch}
+            for row in fetch(connection, "reissue", facts):
+                self._dispatch.publish_again(row)
+
+    def _run_anew(self, job: NewJob, message: Message) -> None:
+        with self._store.database.transaction() as connection:
+            facts = {
+                "id": job.id, "anyway": True, "type": job.type, "args": job.args,
+                "kwargs": job.kwargs, "due_at": job.due_at, "envelope": job.envelope,
+                "body": job.body, "actor": job.run_by, "reason": "submitted again",
+                "slot": slot(),
+            }  # fmt: skip
+            rows = fetch(connection, "restart", facts)
+            if not rows:
+                raise JobExists(job.id, "not done yet: it or a descendant is unfinished")
+            self._publish_in_transaction(message, rows[0])
+
+    def _stand_in(self, message: Message) -> bool:
+        """Let the last part of what replaced a job continue that job."""
+        stored = self._dispatch.pack(message)
+        with self._store.database.transaction() as connection:
+            facts = {"id": message.id, "envelope": stored.envelope, "body": stored.body}
+            rows = fetch(connection, "stand_in", facts)
+            for row in rows:
+                if row.status == Status.PENDING:
+                    self._publish_in_transaction(message, row)
+            return bool(rows)
+
+    def _publish_in_transaction(self, message: Message, row: Any) -> None:
+        with self._app.producer_or_acquire(None) as producer:
+            self._dispatch.publish(producer, message, row.dispatch, low=row.low_priority)
+
+
+def child_id(job: RunningJob, key: str) -> str:
+    """The id of the child with this key: the same at every repeat in this run."""
+    digest = hashlib.sha256(
+        f"{job.id}\n{job.run}\n{key}".encode("utf-8", "replace")
+    ).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
+
+
+def _own(options: dict[str, Any], headers: dict[str, Any]) -> Own:
+    """Take our options out of Celery's, and what a plain caller put into our header."""
+    hints = (options.get("headers") or {}).get(HEADER) or headers.get(HEADER) or {}
+    if not isinstance(hints, dict) or "dispatch" in hints:
+        hints = {}
+    own = {name: hints[name] for name in _OWN_OPTIONS if hints.get(name) is not None}
+    for name in _OWN_OPTIONS:
+        value = options.pop(name, None)
+        if value is not None:
+            own[name] = value
+    for name in ("run_by", "key"):
+        if own.get(name) is not None:
+            own[name] = cut(storable(str(own[name])), _ID_MAX)
+    return replace(Own(), **own)
+
+
+def _check_id(job_id: str) -> None:
+    if not 0 < len(job_id) <= _ID_MAX:
+        raise SubmissionRefused(
+            f"a task id has 1 to {_ID_MAX} characters; this one has {len(job_id):,}"
+        )
+    if storable(job_id) != job_id:
+        raise SubmissionRefused("a task id must not contain NUL or lone surrogates")
+
+
+def _label(task: TaskOptions, name: str, args: Any, kwargs: Any) -> str | None:
+    label: str | Callable[..., str] | None = task.label
+    if not callable(label):
+        return label
+    try:
+        return label(*args, **kwargs)
+    except Exception as error:
+        logger.warning("the label of task %s raised %r; the job has none", name, error)
+        return None
+
+
+def _short(key: str | None) -> str | None:
+    """Keep a key within what an index takes."""
+    if key is None or len(key) <= _KEY_MAX:
+        return key
+    return f"{key[: _KEY_MAX - 64]}{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _queue(options: dict[str, Any], app: Celery) -> str:
+    queue = options.get("queue") or options.get("routing_key") or app.conf.task_default_queue
+    return str(getattr(queue, "name", queue))
+
+
+def _id_of(signature: Any) -> str | None:
+    return ((signature or {}).get("options") or {}).get("task_id")

@@ -1,0 +1,27 @@
+"""Beside the pool in every worker: presence, rescue, force stop, ends that main writes.
+
+Runs in: the worker's main process; `install` in every process that adopts an app.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import signals as celery_signals
+
+from jobmonitor.current import runs_one_job_at_a_time
+from jobmonitor.worker.steps import JobMonitorStep
+
+
+def install(monitor: Any) -> None:
+    """Put our step into the app's workers, and prepare each pool process when it starts."""
+    monitor.app.steps["worker"].add(JobMonitorStep)
+    celery_signals.worker_process_init.connect(_lead_own_group, weak=False)
+
+
+def _lead_own_group(**_: Any) -> None:
+    """Let a force stop kill what a job started and nothing else."""
+    runs_one_job_at_a_time()
+    if os.getpgid(0) != os.getpid():
+        os.setpgid(0, 0)

@@ -1,0 +1,67 @@
+"""What is checked before a worker consumes anything: one clear sentence, then it ends.
+
+Runs in: the worker's main process.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from jobmonitor.errors import ConfigurationError, JobMonitorError, NotMigrated
+from jobmonitor.records.database import migration_state
+
+logger = logging.getLogger(__name__)
+
+
+def check_or_exit(monitor: Any) -> None:
+    """End the worker with the sentence of what is wrong; SystemExit, status 1."""
+    try:
+        check_app(monitor.app)
+        check_schema(monitor.database)
+    except JobMonitorError as error:
+        raise SystemExit(f"jobmonitor: {error}") from error
+
+
+def check_app(app: Any) -> None:
+    """Refuse settings of the app under which jobs would be lost or run twice."""
+    conf = app.conf
+    if conf.worker_deduplicate_successful_tasks:
+        raise ConfigurationError(
+            "worker_deduplicate_successful_tasks is on: a restarted job would be taken for a "
+            "duplicate; turn it off, the claim in Postgres already lets nothing run twice"
+        )
+    if conf.worker_cancel_long_running_tasks_on_connection_loss:
+        raise ConfigurationError(
+            "worker_cancel_long_running_tasks_on_connection_loss is on: it kills jobs that go "
+            "on well without the broker; turn it off"
+        )
+
+
+def check_schema(database: Any) -> None:
+    """Refuse a database that is not migrated, or that a newer version has migrated."""
+    have, want = migration_state(database.url)
+    if have == want:
+        return
+    if have is None or have < want:
+        raise NotMigrated(database.address)
+    raise ConfigurationError(
+        f"the database {database.address} was migrated to {have} by a newer jobmonitor; this "
+        f"one knows {want}: upgrade it"
+    )
+
+
+def say_what_changed(monitor: Any) -> None:
+    """Say once which tasks may now run again where they did not before."""
+    names = sorted(set(monitor.made_late))
+    again = [n for n in names if _reruns(monitor.app.tasks.get(n))]
+    if again:
+        shown = ", ".join(again[:20]) + (f" and {len(again) - 20} more" if again[20:] else "")
+        logger.warning(
+            "jobmonitor: these tasks are now acknowledged after they ran, and run again when "
+            "their worker is lost; say on_worker_lost='fail' where one must not: %s", shown
+        )  # fmt: skip
+
+
+def _reruns(task: Any) -> bool:
+    return getattr(task, "on_worker_lost", "rerun") != "fail"

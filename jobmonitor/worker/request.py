@@ -1,0 +1,132 @@
+"""What main does around a job: the ends that are not the task's own, and force stop.
+
+Runs in: the worker's main process, in its event loop. It must not block: what needs Postgres
+goes through `WorkerSide.end`, row first, then Celery's side, then the ack.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery.utils.serialization import get_pickled_exception
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+
+from jobmonitor.dispatch import HEADER
+from jobmonitor.worker.side import WorkerSide
+
+logger = logging.getLogger(__name__)
+
+
+class JobRequest(Request):
+    """A delivered job in the worker's main process."""
+
+    _kill_when_accepted = False
+    _force_stopped = False
+    _timed_out = False
+
+    @property
+    def side(self) -> WorkerSide:
+        """The threads beside the pool."""
+        return self._app.jobmonitor.worker_side
+
+    @property
+    def dispatch(self) -> int | None:
+        """Our number of this delivery; None where the producer knew nothing of us."""
+        return (self._request_dict.get(HEADER) or {}).get("dispatch")
+
+    # -- force stop ------------------------------------------------------------------------
+
+    def force_stop(self, pool: Any, pid: int) -> str:
+        """Kill the pool process that runs this attempt, and what the job started."""
+        if self.acknowledged or self._force_stopped:
+            return "ended already"
+        if self.worker_pid is None:
+            self._kill_when_accepted = True
+            return "not accepted yet; killed when it is"
+        if self.worker_pid != pid:
+            return "another process runs it"
+        if pid == os.getpid():
+            return "this pool cannot kill; the attempt is fenced out"
+        self._force_stopped = True
+        try:
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return "gone already"
+        pool.terminate_job(pid, signal.SIGKILL)
+        return "killed"
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Learn the process; kill it if a force stop came first."""
+        super().on_accepted(pid, time_accepted)
+        if self._kill_when_accepted:
+            self.force_stop(self.side.worker.pool, pid)
+
+    # -- ends ------------------------------------------------------------------------------
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
+        """Celery's own for a task's error; ours where the process was lost."""
+        error = get_pickled_exception(exc_info.exception)
+        error = getattr(error, "exc", error)
+        if self._force_stopped:
+            task_ready(self)
+            self.acknowledge()
+            return None
+        if self._timed_out and isinstance(error, TimeLimitExceeded):
+            return None
+        lost = isinstance(error, (WorkerLostError, Terminated, SystemExit))
+        if not lost or self._already_revoked or self._already_cancelled:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        task_ready(self)
+        self.side.end(lambda: self._lost(str(error)))
+        return None
+
+    def _lost(self, reason: str) -> Callable[[], Any]:
+        """Take the job from the process that died; then acknowledge the old delivery."""
+        row = self.side.rescue.lose(
+            self.id, worker=self.side.worker_id, pid=self.worker_pid, dispatch=self.dispatch,
+            reason=reason,
+        )  # fmt: skip
+        logger.warning("job %s lost its process: %s", self.id, reason)
+        if row is None and self.dispatch is None:
+            return lambda: self.reject(requeue=True)
+        return self.acknowledge
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """A hard time limit is an end: the row first, then Celery's side, then the ack."""
+        if soft or self._timed_out:
+            super().on_timeout(soft, timeout)
+            return
+        self._timed_out = True
+        task_ready(self)
+        self.side.end(lambda: self._limit(timeout))
+
+    def _limit(self, timeout: float) -> Callable[[], Any]:
+        self.side.monitor.store.end_by_main(
+            self.id,
+            worker=self.side.worker_id,
+            pid=self.worker_pid,
+            reason=f"TimeLimitExceeded: hard time limit of {timeout:g} s",
+        )
+        return lambda: super(JobRequest, self).on_timeout(False, timeout)
+
+    def _announce_revoked(
+        self, reason: str, terminated: bool, signum: Any, expired: bool
+    ) -> None:
+        """What Celery itself ends (expired, revoked) is recorded before it is acknowledged."""
+        self._already_revoked = True
+        announce = super()._announce_revoked
+
+        def write() -> Callable[[], Any]:
+            self.side.monitor.store.revoked(self.id, terminated=terminated, reason=reason)
+            return lambda: announce(reason, terminated, signum, expired)
+
+        self.side.end(write)

@@ -1,0 +1,134 @@
+"""What lost workers held runs again; what Celery has not been told is told.
+
+Runs in: the worker's main process, in the thread that beats. One worker at a time does it: the
+lock is Postgres' and goes with the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from celery.app.task import Context
+from kombu.exceptions import OperationalError
+
+from jobmonitor.dispatch import Stored
+from jobmonitor.errors import WorkerLost
+from jobmonitor.records.database import fetch
+from jobmonitor.task_options import options_of
+from jobmonitor.worker import presence
+
+logger = logging.getLogger(__name__)
+_SILENT = "its worker was silent for {seconds:g} s"
+_GONE = "its worker's process is gone"
+
+
+class Rescue:
+    """Rescues jobs of workers that are gone, and empties the outbox."""
+
+    def __init__(self, monitor: Any) -> None:
+        self._monitor = monitor
+        self._database = monitor.database
+
+    def run(self) -> None:
+        """Do one round, unless another worker is at it."""
+        self._empty_outbox()
+        with self._database.transaction() as connection:
+            if not fetch(connection, "elect", {})[0].elected:
+                return
+            settings = self._monitor.settings
+            silent = fetch(connection, "lost_workers", {"lost_after": settings.lost_after})
+            reason = _SILENT.format(seconds=settings.lost_after)
+            lost = {row.id: reason for row in silent}
+            own = self._monitor.execution.worker
+            lost |= dict.fromkeys(presence.dead_here(self._database, own), _GONE)
+            lost.pop(own, None)
+            for worker_id, why in lost.items():
+                self.worker_is_lost(worker_id, why)
+
+    def worker_is_lost(self, worker_id: str, reason: str) -> None:
+        """Take every job from a worker that is gone, then mark it so."""
+        self._database.rows("mark_worker_lost", {"id": worker_id})
+        held = self._database.rows("held_by_worker", {"worker": worker_id})
+        for row in held:
+            self.lose(row.id, worker=worker_id, pid=None, dispatch=row.dispatch, reason=reason)
+        self._restore_deliveries()
+        self._database.rows("end_worker", {"id": worker_id})
+        logger.warning(
+            "jobmonitor: worker %s is lost (%s), %d jobs", worker_id, reason, len(held)
+        )
+
+    def lose(
+        self, job_id: str, *, worker: str, pid: int | None, dispatch: int | None, reason: str
+    ) -> Any:
+        """Take one job from a process that is gone and publish it again; what became of it."""
+        settings = self._monitor.settings
+        with self._database.transaction() as connection:
+            row = self._monitor.store.lose(
+                connection, job_id, worker=worker, pid=pid, dispatch=dispatch,
+                rerun=self._reruns(job_id), lost_max=settings.lost_max, reason=reason,
+            )  # fmt: skip
+            if row is not None and row.outcome in {"again", "tail"}:
+                self._monitor.dispatch.publish_again(row)
+        if row is not None and row.parent_id:
+            self._monitor.store.close_group(row.parent_id)
+        return row
+
+    def _reruns(self, job_id: str) -> bool:
+        rows = self._database.rows("type_of", {"id": job_id})
+        if not rows:
+            return True
+        app = self._monitor.app
+        task = app.tasks.get(rows[0].type)
+        return options_of(task, self._monitor.settings, rows[0].type).rerun
+
+    def _restore_deliveries(self) -> None:
+        """Let kombu give back what the lost worker had taken and not begun.
+
+        It cannot tell whose delivery is whose: a copy of what lives is refused by its claim.
+        """
+        app = self._monitor.app
+        options = dict(app.conf.broker_transport_options or {})
+        options["visibility_timeout"] = self._monitor.settings.lost_after
+        try:
+            with app.connection_for_write(transport_options=options) as connection:
+                qos = connection.default_channel.qos
+                restore = getattr(qos, "restore_visible", None)
+                if restore is not None:
+                    restore(num=100_000)
+        except (OperationalError, OSError) as error:
+            logger.warning("jobmonitor: deliveries were not restored: %r", error)
+
+    # -- outbox ----------------------------------------------------------------------------
+
+    def _empty_outbox(self) -> None:
+        while True:
+            with self._database.transaction() as connection:
+                rows = fetch(connection, "outbox", {})
+                if not rows:
+                    return
+                self._tell(rows[0])
+                fetch(connection, "told", {"id": rows[0].id})
+
+    def _tell(self, row: Any) -> None:
+        """Tell Celery of an end that it did not see: result, chord part, errbacks."""
+        request = self._context(row)
+        backend = self._monitor.app.backend
+        if row.outbox == "revoke":
+            tell = partial(backend.mark_as_revoked, row.id, "canceled", request=request)
+        else:
+            error = WorkerLost(row.error)
+            tell = partial(backend.mark_as_failure, row.id, error, request=request)
+        try:
+            tell()
+        except Exception:
+            logger.exception("jobmonitor: Celery could not be told of the end of %s", row.id)
+
+    def _context(self, row: Any) -> Context:
+        if row.envelope is None:
+            return Context({"id": row.id})
+        message = self._monitor.dispatch.unpack(Stored(row.envelope, bytes(row.body)))
+        args, kwargs, embed = message.body
+        facts = message.headers | {"args": args, "kwargs": kwargs} | dict(embed or {})
+        return Context(facts)

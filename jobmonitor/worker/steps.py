@@ -1,0 +1,50 @@
+"""The bootstep: what a worker does for jobmonitor from its start to its end.
+
+Runs in: the worker's main process.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import bootsteps
+
+logger = logging.getLogger(__name__)
+
+
+class JobMonitorStep(bootsteps.StartStopStep):
+    """Checks the configuration, then keeps presence and ends running beside the pool."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        """Refuse a configuration that breaks jobs before anything is consumed."""
+        import jobmonitor.worker.control  # noqa: F401  registers the command
+        from jobmonitor.worker.checks import check_or_exit
+
+        super().__init__(parent, **options)
+        self.side: Any = None
+        self.monitor = parent.app.jobmonitor
+        check_or_exit(self.monitor)
+        self._name_worker(parent)
+
+    def _name_worker(self, worker: Any) -> None:
+        from jobmonitor.worker.presence import new_worker_id
+
+        self.monitor.execution.worker = new_worker_id(worker.hostname)
+
+    def start(self, parent: Any) -> None:
+        """Begin to beat; the pool has been started."""
+        from jobmonitor.worker.side import WorkerSide
+
+        self.side = WorkerSide(self.monitor, parent)
+        self.monitor.worker_side = self.side
+        self.side.start()
+
+    def stop(self, parent: Any) -> None:
+        """Say good-bye: what this worker held is free at once."""
+        if self.side is not None:
+            self.side.stop()
+
+    terminate = stop

@@ -1,0 +1,182 @@
+"""The app of the acceptance tests: each task is one behaviour."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, Task, chord
+from celery.exceptions import Ignore, Reject
+
+from jobmonitor import JobMonitor, current_job
+
+app = Celery("acceptance", broker=os.environ.get("BROKER_URL", "memory://"))
+app.conf.update(
+    result_backend=os.environ.get("RESULT_URL") or None,
+    beat_schedule={},
+    worker_hijack_root_logger=False,
+)
+monitor = JobMonitor(app, beat_interval=1.0, lost_after=float(os.environ.get("LOST_AFTER", 5)))
+TRACE = os.environ.get("TRACE_FILE", "")
+
+
+def trace(line: str) -> None:
+    """Append a line to a file, for side effects that a test counts."""
+    with Path(TRACE).open("a") as file:
+        file.write(f"{line}\n")
+
+
+@app.task
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@app.task
+def traced(word: str) -> str:
+    trace(word)
+    return word
+
+
+@app.task(restartable=True)
+def count(steps: int, pause: float = 0.05) -> int:
+    """Iterate with safe points."""
+    for step in current_job().iterate(range(steps)):
+        trace(f"count {step}")
+        time.sleep(pause)
+    return steps
+
+
+@app.task(stoppable=False)
+def listen(seconds: float) -> str:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.02)
+        current_job().checkpoint()
+    return "heard"
+
+
+@app.task
+def hang() -> None:
+    """Never reach a checkpoint."""
+    while True:
+        time.sleep(0.05)
+
+
+@app.task
+def hang_with_subprocess(pid_file: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(pid_file).write_text(str(child.pid))
+    child.wait()
+
+
+@app.task
+def fail(message: str = "as asked") -> None:
+    raise ValueError(message)
+
+
+@app.task(bind=True, max_retries=3)
+def flaky(self: Task, failures: int, countdown: float = 0.1) -> int:
+    trace(f"flaky {self.request.retries}")
+    if self.request.retries < failures:
+        raise self.retry(countdown=countdown, exc=ValueError("not yet"))
+    return self.request.retries
+
+
+@app.task(autoretry_for=(ValueError,), retry_kwargs={"max_retries": 1, "countdown": 0})
+def autoretried() -> None:
+    raise ValueError("always")
+
+
+@app.task
+def leave(how: str) -> None:
+    """End in one of Python's ways that are not an error of the task."""
+    if how == "exit":
+        sys.exit(0)
+    if how == "ignore":
+        raise Ignore()
+    if how == "reject":
+        raise Reject("as asked", requeue=False)
+    if how == "requeue":
+        if not Path(TRACE).exists():
+            trace("requeued")
+            raise Reject("once", requeue=True)
+        return
+    os._exit(3)
+
+
+@app.task(acks_late=False)
+def pay(amount: int) -> None:
+    """A task that must never run twice."""
+    trace(f"paid {amount}")
+    os._exit(3)
+
+
+@app.task
+def fan_out(children: int, pause: float = 0.0) -> None:
+    for number in current_job().iterate(range(children)):
+        traced.delay(f"child {number}")
+        if pause:
+            time.sleep(pause)
+
+
+@app.task
+def fan_out_of_slow(children: int) -> None:
+    for _ in current_job().iterate(range(children)):
+        count.delay(200)
+
+
+@app.task
+def grandparent() -> None:
+    fan_out.delay(2)
+    add.delay(1, 2)
+
+
+@app.task(bind=True)
+def replaced(self: Task, by: str) -> Any:
+    if by == "task":
+        return self.replace(add.s(20, 22))
+    return self.replace(chord([add.s(1, 1), add.s(2, 2)], total.s()))
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    trace(f"total {sum(numbers)}")
+    return sum(numbers)
+
+
+@app.task
+def note_error(bad: int) -> None:
+    for number in range(bad):
+        current_job().error("a bad row", row=number)
+
+
+@app.task
+def login(user: str, password: str) -> None:
+    raise PermissionError(f"{user} may not use {password}")
+
+
+@app.task(system=True)
+def tidy() -> None:
+    time.sleep(0.5)
+
+
+@app.task(time_limit=1)
+def too_long() -> None:
+    time.sleep(60)
+
+
+@app.task(soft_time_limit=1)
+def busy_writer() -> None:
+    """Report without a pause, so that the soft limit meets a statement."""
+    while True:
+        current_job().progress(1, 2)
+        current_job()._write()  # type: ignore[union-attr]
+
+
+@app.task
+def on_error(request: Any, *_: Any) -> None:
+    trace("errback")

@@ -1,0 +1,79 @@
+"""The servers of the tests: one Postgres and one Valkey per pytest process.
+
+They are started on free ports when first asked for. JOBMONITOR_TEST_DATABASE_URL and
+JOBMONITOR_TEST_BROKER_URL name existing servers to use instead: databases are created beside
+the named one and dropped again; the Redis databases from the named one upwards, one for each
+worker of pytest-xdist, are emptied.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy.engine import make_url
+
+from jobmonitor.embedded import PostgresServer, RedisServer, create_database, drop_database
+
+DATABASE_URL = os.environ.get("JOBMONITOR_TEST_DATABASE_URL")
+BROKER_URL = os.environ.get("JOBMONITOR_TEST_BROKER_URL")
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    """A directory that is removed at the end, unlike pytest's own."""
+    directory = Path(tempfile.mkdtemp(prefix="jobmonitor-tests-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_directory: Path) -> Iterator[PostgresServer]:
+    """A Postgres that a test may kill, if it restarts it."""
+    if DATABASE_URL:
+        pytest.skip("needs a Postgres of its own, JOBMONITOR_TEST_DATABASE_URL names another")
+    server = PostgresServer(server_directory / "postgres", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(server_directory: Path) -> Iterator[RedisServer]:
+    """A Valkey that a test may kill, if it restarts it."""
+    if BROKER_URL:
+        pytest.skip("needs a Redis of its own, JOBMONITOR_TEST_BROKER_URL names another")
+    server = RedisServer(server_directory / "redis", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A new database with all tables, for the tests of one module."""
+    from jobmonitor.records.database import migrate
+
+    server_url = DATABASE_URL or request.getfixturevalue("postgres").url
+    url = create_database(server_url, f"test_{uuid.uuid4().hex}")
+    migrate(url)
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """A Redis database that is empty when the tests of one module begin."""
+    url = make_url(BROKER_URL or request.getfixturevalue("redis_server").url)
+    number = int(url.database or 0) + (WORKER if BROKER_URL else 0)
+    own = url.set(database=str(number)).render_as_string(hide_password=False)
+    with redis.Redis.from_url(own) as client:
+        client.flushdb()
+    return own

@@ -1,0 +1,130 @@
+"""Real worker processes for tests: started, stopped, killed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.waiting import eventually
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """A `celery worker` process of an app; it dies with the test process."""
+
+    def __init__(
+        self,
+        app: str,
+        environment: dict[str, str],
+        directory: Path,
+        *,
+        concurrency: int = 2,
+        name: str | None = None,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name or f"w{uuid.uuid4().hex[:8]}"
+        self._app = app
+        self._environment = environment
+        self._log = directory / f"{self.name}.log"
+        self._concurrency = concurrency
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self, *, wait: bool = True) -> Worker:
+        """Start, and wait until it consumes."""
+        command = [
+            sys.executable, "-m", "celery", "-A", self._app, "worker",
+            "-n", f"{self.name}@test", "-c", str(self._concurrency), "-l", "INFO",
+            "--without-gossip", "--without-mingle", *self._options,
+        ]  # fmt: skip
+        self._began = len(self.log)
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **self._environment}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY,
+                preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        if wait:
+            eventually(self._is_ready, within=30, says=f"worker {self.name} is ready")
+        return self
+
+    def stop(self, *, within: float = 30) -> int:
+        """Ask for a warm shutdown and wait for it; the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait(within)
+
+    def kill(self) -> None:
+        """SIGKILL to its main process."""
+        self.signal(signal.SIGKILL)
+        self.wait(10)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its main process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, within: float) -> int:
+        """Wait for its end; the exit code."""
+        assert self._process is not None
+        return self._process.wait(within)
+
+    # -- facts -----------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """The process id of its main."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether its main lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def children(self) -> list[int]:
+        """The process ids of its pool, oldest first."""
+        return sorted(child.pid for child in psutil.Process(self.pid).children())
+
+    @property
+    def log(self) -> str:
+        """Everything it has written, over all its starts."""
+        return self._log.read_text("utf-8", "replace") if self._log.exists() else ""
+
+    def _is_ready(self) -> bool:
+        if not self.alive:
+            raise AssertionError(f"worker {self.name} ended:\n{self.log[-4000:]}")
+        return "ready." in self.log[self._began :]
+
+
+@contextmanager
+def workers(*started: Worker) -> Iterator[tuple[Worker, ...]]:
+    """Start workers, and kill at the end what still lives."""
+    try:
+        for worker in started:
+            worker.start(wait=False)
+        for worker in started:
+            eventually(worker._is_ready, within=30, says=f"worker {worker.name} is ready")
+        yield started
+    finally:
+        for worker in started:
+            if worker.alive:
+                worker.kill()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
