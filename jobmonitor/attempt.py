@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from billiard.common import terminate_handler_fired
 from celery import Celery, states
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
 
@@ -186,7 +187,7 @@ class Execution:
             if isinstance(error, JobStopped):
                 signals.job_stopped.send(sender=task.name, job_id=job.id)
             return Ignore(str(error))
-        if isinstance(error, (WorkerShutdown, WorkerTerminate)):
+        if isinstance(error, (WorkerShutdown, WorkerTerminate)) or terminate_handler_fired():
             return error
         if isinstance(error, Retry):
             turn = Turn("retry", "retry", job.scrub(str(error)), retried=True)

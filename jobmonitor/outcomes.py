@@ -30,9 +30,11 @@ class Outcomes:
 
     def success(self, job: RunningJob, value: Any) -> Ending:
         """The task returned."""
+        shown, is_whole = self._redactor.value(value, job.tail.secrets)
         return Ending(
             has_errors=job.has_errors,
-            result=self._redactor.value(value, job.tail.secrets),
+            result=shown,
+            result_is_whole=is_whole,
             outcome=self._kept({"value": value}) if job.tail.owed else None,
         )
 

@@ -46,9 +46,13 @@ class Redactor:
         kept = tuple(sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len)[::-1])
         return Shown(self._json(shown_args), self._json(shown_kwargs), kept)
 
-    def value(self, value: Any, secrets: Iterable[str] = ()) -> str:
-        """Show a return value as JSON text."""
-        return self.scrub(self._json(self._hide("", value, [])), secrets)
+    def value(self, value: Any, secrets: Iterable[str] = ()) -> tuple[str, bool]:
+        """Show a return value as JSON text; True where nothing is hidden, cut or replaced."""
+        text = self.scrub(self._json(self._hide("", value, [])), secrets)
+        try:
+            return text, text == json.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            return text, False
 
     def text(self, text: str, secrets: Iterable[str] = ()) -> str:
         """Show a text of a job: without its secret values, storable, cut in the middle."""

@@ -16,7 +16,10 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -35,19 +38,12 @@ LOCALE = "C.UTF-8"
 PORTS = range(20_000, 32_000)
 LOG_LIMIT_BYTES = 10_000_000
 
-# The data of a server that root starts: its user may be unable to pass the folders above them,
-# so they are opened before the user is changed, and are found again by the number of the file.
-DATA_FD = 100
-DATA = f"/proc/self/fd/{DATA_FD}"
-
-# Becomes the server. The user is changed before the death signal is set, which that would clear.
-# A program of its own and not preexec_fn, which can deadlock where there are threads.
+# Becomes the server. The user is changed first, because that would clear the death signal. A
+# program of its own and not preexec_fn, which can deadlock where there are threads.
 BECOME = """
 import ctypes, os, sys
-parent, death_signal, uid, gid, data_fd = map(int, sys.argv[1:6])
-folder, *command = sys.argv[6:]
+parent, death_signal, uid, gid = map(int, sys.argv[1:5])
 if uid:
-    os.dup2(os.open(folder, os.O_RDONLY), data_fd)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -57,8 +53,11 @@ if sys.platform == "linux":
         sys.exit("the kernel refused PR_SET_PDEATHSIG")
     if os.getppid() != parent:
         sys.exit("the process that started this one is gone")
-os.execv(command[0], command)
+os.execv(sys.argv[5], sys.argv[5:])
 """
+
+# Given the path of the data: the command, and what it reads from its standard input.
+CommandFor = Callable[[str], tuple[list[str], str]]
 
 
 class Server(ABC):
@@ -132,8 +131,8 @@ class Server(ABC):
         """Put into a new data folder what the server does not make itself."""
 
     @abstractmethod
-    def _command(self, port: int) -> tuple[list[str], str]:
-        """Return the command and its standard input."""
+    def _command(self, port: int, data: str) -> tuple[list[str], str]:
+        """Return the command that serves these data on a port, and what it reads."""
 
     @abstractmethod
     def _answers(self, port: int) -> bool:
@@ -166,7 +165,7 @@ class Server(ABC):
 
     def _starts_on(self, port: int) -> bool:
         """Start it; False if another program has taken the port meanwhile."""
-        process = self._spawn(*self._command(port), self._data)
+        process = self._spawn(partial(self._command, port), self._data)
         deadline = time.monotonic() + START_WITHIN_S
         while process.poll() is None:
             # Only then the port is its own, and it may be told the password.
@@ -179,24 +178,31 @@ class Server(ABC):
             return False
         raise self._failure("did not start")
 
-    def _spawn(self, command: list[str], text: str, folder: Path) -> subprocess.Popen[bytes]:
-        """Run a program on the data in a folder, as the other user, with this text to read."""
+    def _spawn(self, command_for: CommandFor, folder: Path) -> subprocess.Popen[bytes]:
+        """Run, as the other user if there is one, the command for the data in a folder."""
         uid, gid = (self._account.uid, self._account.gid) if self._account else (0, 0)
-        numbers = (os.getpid(), int(self.farewell[0][0]), uid, gid, DATA_FD)
-        become = [sys.executable, "-I", "-S", "-c", BECOME, *map(str, numbers), str(folder)]
-        born: Future[subprocess.Popen[bytes]] = Future()
-        with tempfile.TemporaryFile() as stdin, self._open_log() as log:
-            stdin.write(text.encode())
-            stdin.seek(0)
-            if self._account:
-                os.fchown(stdin.fileno(), uid, gid)
-            arguments = (born, [*become, *command], stdin, log, self._locked)
+        numbers = (os.getpid(), int(self.farewell[0][0]), uid, gid)
+        become = [sys.executable, "-I", "-S", "-c", BECOME, *map(str, numbers)]
+        with ExitStack() as opened:
+            data = os.open(folder, os.O_RDONLY)
+            opened.callback(os.close, data)
+            # Its user may be unable to pass the folders above; an open folder needs no passing.
+            path = f"/proc/self/fd/{data}" if self._account else str(folder)
+            command, text = command_for(path)
+            stdin = opened.enter_context(tempfile.TemporaryFile())
+            self._hand_over(stdin, text)
+            log = opened.enter_context(self._open_log())
+            born: Future[subprocess.Popen[bytes]] = Future()
+            arguments = (born, [*become, *command], stdin, log, (data, *self._locked))
             threading.Thread(target=keep, args=arguments, daemon=True).start()
             self._process = born.result()
         return self._process
 
-    def _path_for_server(self, folder: Path) -> str:
-        return DATA if self._account else str(folder)
+    def _hand_over(self, stdin: IO[bytes], text: str) -> None:
+        stdin.write(text.encode())
+        stdin.seek(0)
+        if self._account:  # initdb opens it anew, as /dev/stdin
+            os.fchown(stdin.fileno(), self._account.uid, self._account.gid)
 
     def _open_log(self) -> IO[bytes]:
         if self._log.exists() and self._log.stat().st_size > LOG_LIMIT_BYTES:
@@ -231,7 +237,7 @@ def keep(
     command: list[str],
     stdin: IO[bytes],
     log: IO[bytes],
-    locked: tuple[int, ...],
+    keeps_open: tuple[int, ...],
 ) -> None:
     """Start a server and stay until it ends, for it ends with the thread that started it."""
     try:
@@ -242,7 +248,7 @@ def keep(
             stdin=stdin,
             stdout=log,
             stderr=log,
-            pass_fds=locked,
+            pass_fds=keeps_open,
             start_new_session=True,  # a Ctrl-C is for whoever started it, not for the server
         )
     except OSError as error:

@@ -63,9 +63,13 @@ class PostgresServer(Server):
         return find_postgres(self._postgres_bin)
 
     def _fill(self, folder: Path) -> None:
+        if self._spawn(self._initdb, folder).wait() != 0:
+            raise self._failure("could not make its data")
+
+    def _initdb(self, data: str) -> tuple[list[str], str]:
         command = [
             str(self._program.with_name("initdb")),
-            f"--pgdata={self._path_for_server(folder)}",
+            f"--pgdata={data}",
             f"--username={NAME}",
             "--pwfile=/dev/stdin",
             "--auth=scram-sha-256",
@@ -73,14 +77,12 @@ class PostgresServer(Server):
             f"--locale={LOCALE}",
             *([] if self.durable else ["--no-sync"]),
         ]
-        if self._spawn(command, self._password, folder).wait() != 0:
-            raise self._failure("could not make its data")
+        return command, self._password
 
-    def _command(self, port: int) -> tuple[list[str], str]:
+    def _command(self, port: int, data: str) -> tuple[list[str], str]:
         settings = POSTGRES_SETTINGS | ({} if self.durable else FAST_SETTINGS)
         # The lock was free: whatever process now has the number in this file is not ours.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        data = self._path_for_server(self._data)
         command = [str(self._program), "-D", data, "-p", str(port)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -129,9 +131,9 @@ class RedisServer(Server):
     def _fill(self, folder: Path) -> None:
         """Valkey makes all its files itself."""
 
-    def _command(self, port: int) -> tuple[list[str], str]:
+    def _command(self, port: int, data: str) -> tuple[list[str], str]:
         settings = [
-            f"dir {json.dumps(self._path_for_server(self._data), ensure_ascii=False)}",
+            f"dir {json.dumps(data, ensure_ascii=False)}",
             f"bind {HOST}",
             f"port {port}",
             f"requirepass {self._password}",

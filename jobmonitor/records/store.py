@@ -87,6 +87,7 @@ class Ending:
     error: str | None = None
     traceback: str | None = None
     result: str | None = None
+    result_is_whole: bool = False
     outcome: bytes | None = None
 
 

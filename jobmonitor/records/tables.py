@@ -84,6 +84,7 @@ job = Table(
     Column("args", Text),
     Column("kwargs", Text),
     Column("result", Text),
+    Column("result_is_whole", Boolean, nullable=False, server_default=text("false")),
 )
 Index("job_roots", job.c.created_at.desc(), job.c.id.desc(),
       postgresql_where=job.c.parent_id.is_(None))  # fmt: skip

@@ -80,8 +80,8 @@ class JobRequest(Request):
             task_ready(self)
             self.acknowledge()
             return None
-        if self._timed_out and isinstance(error, TimeLimitExceeded):
-            return None
+        if isinstance(error, TimeLimitExceeded) and not return_ok:
+            return None  # `on_timeout` follows and ends it
         lost = isinstance(error, (WorkerLostError, Terminated, SystemExit))
         if not lost or self._already_revoked or self._already_cancelled:
             return super().on_failure(exc_info, send_failed_event, return_ok)
@@ -96,9 +96,17 @@ class JobRequest(Request):
             reason=reason,
         )  # fmt: skip
         logger.warning("job %s lost its process: %s", self.id, reason)
+        if row is None:
+            self._tell_result()
         if row is None and self.dispatch is None:
             return lambda: self.reject(requeue=True)
         return self.acknowledge
+
+    def _tell_result(self) -> None:
+        if not self._ignore_result:
+            self.side.rescue.tell_result(
+                self.id, worker=self.side.worker_id, pid=self.worker_pid
+            )
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A hard time limit is an end: the row first, then Celery's side, then the ack."""

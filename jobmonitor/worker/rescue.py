@@ -6,11 +6,14 @@ lock is Postgres' and goes with the connection.
 
 from __future__ import annotations
 
+import json
 import logging
 from functools import partial
 from typing import Any
 
 from celery.app.task import Context
+from celery.backends.base import DisabledBackend
+from celery.states import READY_STATES as READY
 from kombu.exceptions import OperationalError
 
 from jobmonitor.dispatch import Stored
@@ -49,10 +52,16 @@ class Rescue:
 
     def worker_is_lost(self, worker_id: str, reason: str) -> None:
         """Take every job from a worker that is gone, then mark it so."""
-        self._database.rows("mark_worker_lost", {"id": worker_id})
         held = self._database.rows("held_by_worker", {"worker": worker_id})
-        for row in held:
-            self.lose(row.id, worker=worker_id, pid=None, dispatch=row.dispatch, reason=reason)
+        self._database.rows("mark_worker_lost", {"id": worker_id})
+        claimed_since = self._database.rows("held_by_worker", {"worker": worker_id})
+        for row in {row.id: row for row in [*held, *claimed_since]}.values():
+            if row.is_done:
+                self.tell_result(row.id, worker=worker_id, pid=None)
+            else:
+                self.lose(
+                    row.id, worker=worker_id, pid=None, dispatch=row.dispatch, reason=reason
+                )
         self._restore_deliveries()
         self._database.rows("end_worker", {"id": worker_id})
         logger.warning(
@@ -74,6 +83,26 @@ class Rescue:
         if row is not None and row.parent_id:
             self._monitor.store.close_group(row.parent_id)
         return row
+
+    def tell_result(self, job_id: str, *, worker: str, pid: int | None) -> None:
+        """Store Celery's result of a job whose process died between its finish and that.
+
+        The value is what the row keeps of it; where that is not the whole value, or an error,
+        the caller of `get()` learns that the job ended and its result did not survive.
+        """
+        row = self._database.row("ended_as", {"id": job_id})
+        if row is None or row.status != "finished" or row.worker != worker:
+            return
+        if pid is not None and row.worker_pid != pid:
+            return
+        app = self._monitor.app
+        if isinstance(app.backend, DisabledBackend) or app.backend.get_state(job_id) in READY:
+            return
+        if row.error is None and row.result_is_whole:
+            app.backend.mark_as_done(job_id, json.loads(row.result), Context({"id": job_id}))
+        else:
+            lost = WorkerLost(row.error or "it finished, but its result was lost on the way")
+            app.backend.mark_as_failure(job_id, lost, request=Context({"id": job_id}))
 
     def _reruns(self, job_id: str) -> bool:
         rows = self._database.rows("type_of", {"id": job_id})

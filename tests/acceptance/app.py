@@ -178,5 +178,23 @@ def busy_writer() -> None:
 
 
 @app.task
-def on_error(request: Any, *_: Any) -> None:
+def on_error(task_id: str) -> None:
     trace("errback")
+
+
+@app.task
+def submit_keyed(children: int) -> None:
+    """Submit children as fast as it goes; a repeat meets those that are there."""
+    for number in current_job().iterate(range(children)):
+        traced.delay(f"child {number}")
+
+
+@app.task
+def dies_at(step: int, marker: str) -> None:
+    """Kill its own process once, at a step."""
+    for number in current_job().iterate(range(step + 2)):
+        trace(f"step {number}")
+        current_job()._write()  # type: ignore[union-attr]
+        if number == step and not Path(marker).exists():
+            Path(marker).touch()
+            os.kill(os.getpid(), 9)

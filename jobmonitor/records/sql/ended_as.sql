@@ -1,2 +1,3 @@
--- ended_as: where a job stands, to resolve a commit whose answer was lost. O(1).
-SELECT status, attempt FROM job WHERE id = %(id)s
+-- ended_as: how a job stands and ended, to resolve an answer that was lost. O(1).
+SELECT id, status, attempt, worker, worker_pid, result, result_is_whole, error FROM job
+WHERE id = %(id)s

@@ -11,7 +11,7 @@ WITH old AS (
         pending_because = NULL, due_at = NULL,
         ran = ran + job_seconds_since(running_since), running_since = NULL,
         has_errors = has_errors OR %(has_errors)s,
-        error = %(error)s, traceback = %(traceback)s, result = %(result)s,
+        error = %(error)s, traceback = %(traceback)s, result = %(result)s, result_is_whole = %(result_is_whole)s,
         progress_done = coalesce(%(done)s::float8, progress_done),
         progress_total = CASE WHEN %(has_progress)s THEN %(total)s::float8
             ELSE progress_total END,

@@ -29,7 +29,7 @@ WITH RECURSIVE below AS (
         pending_because = CASE WHEN %(due_at)s::timestamptz > clock_timestamp()
             THEN 'due' ELSE 'queued' END,
         due_at = %(due_at)s::timestamptz, continued = true, outbox = 'forget',
-        has_errors = false, error = NULL, traceback = NULL, result = NULL,
+        has_errors = false, error = NULL, traceback = NULL, result = NULL, result_is_whole = false,
         waiting_since = greatest(clock_timestamp(), %(due_at)s::timestamptz),
         waited = 0, first_wait = NULL, started_at = NULL, running_since = NULL, ran = 0,
         finished_at = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,

@@ -58,7 +58,8 @@ CREATE TABLE job (
     -- what people may see of it: redacted and cut
     args              text,
     kwargs            text,
-    result            text
+    result            text,
+    result_is_whole   boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
 
 -- None of these columns changes after the insert, so that status changes stay in the page (HOT).

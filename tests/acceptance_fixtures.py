@@ -1,0 +1,80 @@
+"""The app of the acceptance and fault tests in this process, and real workers for it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+
+import celery
+import pytest
+
+from tests.workers import Worker, workers
+
+APP = "tests.acceptance.app"
+
+
+@pytest.fixture(scope="module")
+def environment(
+    database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """What the app and its workers read from their environment."""
+    directory = tmp_path_factory.mktemp("trace")
+    return {
+        "JOBMONITOR_DATABASE_URL": database_url,
+        "BROKER_URL": broker_url,
+        "RESULT_URL": broker_url,
+        "TRACE_FILE": str(directory / "trace"),
+    }
+
+
+@pytest.fixture(scope="module")
+def shop(environment: dict[str, str]) -> Iterator[ModuleType]:
+    """The app, imported anew for this module's servers."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    finalizers = set(celery._state._on_app_finalizers)
+    sys.modules.pop(APP, None)
+    module = importlib.import_module(APP)
+    yield module
+    module.app.close()
+    celery._state._on_app_finalizers = finalizers
+    module.monitor.database.close()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def worker(
+    shop: ModuleType, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
+    """One worker with two processes, for the tests that do not kill it."""
+    with workers(Worker(APP, environment, tmp_path_factory.mktemp("log"))) as (one,):
+        yield one
+
+
+@pytest.fixture
+def start_worker(
+    shop: ModuleType, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., Worker]]:
+    """Start workers that end with the test; keywords as of Worker."""
+    with ExitStack() as stack:
+
+        def start(extra: dict[str, str] | None = None, **options: object) -> Worker:
+            one = Worker(APP, environment | (extra or {}), tmp_path, **options)  # type: ignore[arg-type]
+            stack.enter_context(workers(one))
+            return one
+
+        yield start
+
+
+@pytest.fixture
+def trace(environment: dict[str, str]) -> Iterator[Callable[[], list[str]]]:
+    """Read the lines that tasks wrote; the file is empty when the test begins."""
+    file = Path(environment["TRACE_FILE"])
+    file.unlink(missing_ok=True)
+    yield lambda: file.read_text().splitlines() if file.exists() else []

@@ -1,0 +1,5 @@
+"""The app of these tests and its workers."""
+
+from tests.acceptance_fixtures import environment, shop, start_worker, trace, worker
+
+__all__ = ["environment", "shop", "start_worker", "trace", "worker"]

@@ -1,0 +1,78 @@
+"""Postgres dies under running jobs: what was acknowledged is on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from jobmonitor.embedded import PostgresServer
+from jobmonitor.records.database import migrate
+from tests.waiting import eventually
+from tests.workers import Worker
+
+
+@pytest.fixture(scope="module")
+def durable(server_directory: Path) -> Iterator[PostgresServer]:
+    """A Postgres that keeps what it committed when it is killed."""
+    server = PostgresServer(server_directory / "durable", durable=True)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def database_url(durable: PostgresServer) -> str:
+    migrate(durable.url)
+    return durable.url
+
+
+def test_a_kill_of_postgres_right_after_an_ack_loses_no_finish(
+    shop: ModuleType,
+    start_worker: Callable[..., Worker],
+    durable: PostgresServer,
+    trace: Callable[[], list[str]],
+) -> None:
+    start_worker(concurrency=2)
+    results = [shop.traced.delay(f"job {number}") for number in range(150)]
+    eventually(lambda: len(trace()) > 40, within=20)
+    os.kill(durable.pid, signal.SIGKILL)
+    seen = len(trace())
+    durable.restart()
+    jobs = shop.monitor.jobs
+    for result in results:
+        job = eventually(lambda r=result: _finished(jobs, r.id), within=90)
+        assert (job.has_errors, job.result) == (False, job.args[0])
+    assert seen <= len(trace())
+    assert set(trace()) == {f"job {number}" for number in range(150)}
+    assert len(trace()) == 150
+
+
+def _finished(jobs: object, job_id: str) -> object:
+    from jobmonitor.errors import DatabaseUnavailable
+
+    try:
+        job = jobs.get(job_id)  # type: ignore[attr-defined]
+    except DatabaseUnavailable:
+        return None
+    return job if job.status == "finished" else None
+
+
+def test_a_job_goes_on_while_postgres_is_away_and_its_end_is_kept(
+    shop: ModuleType,
+    start_worker: Callable[..., Worker],
+    durable: PostgresServer,
+    trace: Callable[[], list[str]],
+) -> None:
+    start_worker(concurrency=1)
+    result = shop.count.delay(40)
+    eventually(lambda: len(trace()) > 3)
+    durable.kill()
+    eventually(lambda: len(trace()) == 40, within=10)
+    durable.restart()
+    job = eventually(lambda: _finished(shop.monitor.jobs, result.id), within=60)
+    assert (job.attempt, job.lost, job.progress.percent) == (1, 0, 100)
