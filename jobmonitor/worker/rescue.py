@@ -119,7 +119,7 @@ class Rescue:
         """
         app = self._monitor.app
         options = dict(app.conf.broker_transport_options or {})
-        options["visibility_timeout"] = self._monitor.settings.lost_after
+        options["visibility_timeout"] = 0
         try:
             with app.connection_for_write(transport_options=options) as connection:
                 qos = connection.default_channel.qos

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from celery import bootsteps
+from celery import signals as celery_signals
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +42,9 @@ class JobMonitorStep(bootsteps.StartStopStep):
         self.side = WorkerSide(self.monitor, parent)
         self.monitor.worker_side = self.side
         self.side.start()
+        celery_signals.worker_shutdown.connect(self._say_good_bye, sender=parent)
 
-    def stop(self, parent: Any) -> None:
-        """Say good-bye: what this worker held is free at once."""
+    def _say_good_bye(self, **_: Any) -> None:
+        """End the threads when the pool has ended: until then its jobs are held."""
         if self.side is not None:
             self.side.stop()
-
-    terminate = stop
