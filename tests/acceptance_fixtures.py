@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
-import celery
 import pytest
+from celery import _state as celery_state
 
 from tests.workers import Worker, workers
 
@@ -37,12 +37,12 @@ def shop(environment: dict[str, str]) -> Iterator[ModuleType]:
     """The app, imported anew for this module's servers."""
     before = dict(os.environ)
     os.environ.update(environment)
-    finalizers = set(celery._state._on_app_finalizers)
+    finalizers = set(celery_state._on_app_finalizers)
     sys.modules.pop(APP, None)
     module = importlib.import_module(APP)
     yield module
     module.app.close()
-    celery._state._on_app_finalizers = finalizers
+    celery_state._on_app_finalizers = finalizers
     module.monitor.database.close()
     os.environ.clear()
     os.environ.update(before)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import celery
 import pytest
+from celery import _state as celery_state
 from celery import signature
 
 from tests.waiting import eventually
@@ -22,14 +22,14 @@ APP = "tests.acceptance.late_app"
 def late(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ModuleType]:
-    before, finalizers = dict(os.environ), set(celery._state._on_app_finalizers)
+    before, finalizers = dict(os.environ), set(celery_state._on_app_finalizers)
     os.environ.update(environment)
     module = importlib.import_module(APP)
     with workers(Worker(APP, environment, tmp_path_factory.mktemp("log"))):
         yield module
     os.environ.clear()
     os.environ.update(before)
-    celery._state._on_app_finalizers = finalizers
+    celery_state._on_app_finalizers = finalizers
 
 
 @pytest.mark.parametrize(
