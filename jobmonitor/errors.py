@@ -9,6 +9,7 @@
     │   ├── JobExists           its id belongs to a job that is not final
     │   └── MessageTooLarge     its message is over the cap
     ├── JobNotFound             there is no job with this id
+    ├── TokenRefused            a token cannot be made or found
     ├── QueryRefused            a filter or cursor makes no sense
     ├── CheckpointRefused       a checkpoint cannot be stored
     ├── ProgressRefused         a progress report makes no sense
@@ -84,6 +85,10 @@ class JobNotFound(JobMonitorError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job with the id {job_id!r}")
+
+
+class TokenRefused(JobMonitorError):
+    """A token cannot be made or found."""
 
 
 class QueryRefused(JobMonitorError):

@@ -1,0 +1,29 @@
+"""The HTTP API, `/api/v1`, described by the OpenAPI document that it serves.
+
+Runs in: the web server.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_smorest import Api
+
+from flask_panel.api.jobs import blueprint as jobs
+from flask_panel.auth import make_limiter
+
+
+def register_api(app: Flask) -> None:
+    """Put the API and its description into the app."""
+    app.config.update(
+        API_TITLE="jobmonitor",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/api/v1",
+        OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={"security": [{"bearer": []}]},
+    )
+    api = Api(app)
+    api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    api.register_blueprint(jobs)
+    limiter = make_limiter(app)
+    limiter.limit("30/minute", deduct_when=lambda response: response.status_code == 401)(jobs)

@@ -1,0 +1,85 @@
+"""Errors as JSON with one clear sentence: `{"code", "status", "message"}`.
+
+Runs in: the web server.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify
+from flask.typing import ResponseReturnValue
+from kombu.exceptions import OperationalError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from jobmonitor.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    JobMonitorError,
+    JobNotFound,
+    NotMigrated,
+    QueryRefused,
+)
+
+logger = logging.getLogger(__name__)
+_CODES: dict[type[JobMonitorError], int] = {
+    JobNotFound: 404,
+    QueryRefused: 400,
+    ConfigurationError: 400,
+    DatabaseUnavailable: 503,
+    NotMigrated: 503,
+}
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every error in the same form."""
+
+    @app.errorhandler(JobMonitorError)
+    def ours(error: JobMonitorError) -> ResponseReturnValue:
+        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), 500)
+        return _answer(code, str(error))
+
+    @app.errorhandler(OperationalError)
+    def broker(error: OperationalError) -> ResponseReturnValue:
+        return _answer(503, f"the broker cannot be reached: {error}")
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> ResponseReturnValue:
+        answer, code = _answer(error.code or 500, _sentence(error))
+        for name, value in error.get_headers():
+            if name.lower() not in {"content-type", "content-length"}:
+                answer.headers[name] = value
+        return answer, code
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> ResponseReturnValue:
+        logger.error("a request failed", exc_info=error)
+        return _answer(500, InternalServerError.description)
+
+
+def _sentence(error: HTTPException) -> str:
+    """What validation found, field by field; else the error's own words."""
+    found = getattr(error, "data", None) or {}
+    messages = found.get("messages")
+    if not messages:
+        return error.description or error.name
+    return "; ".join(sorted(_flat(messages)))
+
+
+def _flat(messages: object, path: str = "") -> list[str]:
+    if isinstance(messages, dict):
+        parts = [_flat(value, f"{path}.{name}".strip(".")) for name, value in messages.items()]
+        return [line for part in parts for line in part]
+    if isinstance(messages, list):
+        return [f"{_place(path)}: {str(line).rstrip('.')}" for line in messages]
+    return [f"{_place(path)}: {messages}"]
+
+
+def _place(path: str) -> str:
+    return path.removeprefix("json.").removeprefix("query.") or "request"
+
+
+def _answer(code: int, message: str) -> tuple[Response, int]:
+    answer = jsonify(code=code, status=HTTPStatus(code).phrase, message=message)
+    return answer, code
