@@ -34,9 +34,9 @@ def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=_BODY_MAX, JSON_SORT_KEYS=False)
     app.config.update(config)
     app.extensions["jobmonitor"] = monitor or _monitor_from_environment()
-    register_errors(app)
     register_headers(app)
     register_api(app)
+    register_errors(app)  # after the API, whose own handlers leave out headers and sentences
     app.register_blueprint(health)
 
     @app.get("/")

@@ -28,7 +28,6 @@ from jobmonitor.errors import (
     JobInterrupt,
     JobStopped,
     TaskExited,
-    WorkerLost,
 )
 from jobmonitor.failpoints import reach
 from jobmonitor.job import Identity, RunningJob
@@ -120,11 +119,10 @@ class Execution:
         )
 
     def _refuse(self, task: Any, claimed: Any) -> Any:
-        """End a delivery that may not run: nothing runs, and Celery acknowledges it."""
-        if claimed.verdict == "lost":
-            if claimed.parent_id:
-                self._store.close_group(claimed.parent_id)
-            raise WorkerLost(claimed.error or _lost_reason(True, self._settings.lost_max))
+        """End a delivery that may not run: nothing runs, and Celery acknowledges it.
+
+        Of a job that ended at the cap on lost workers Celery is told from the outbox.
+        """
         logger.info(
             "a delivery of job %s is dropped: %s, the job is %s",
             task.request.id, claimed.verdict, claimed.was,
@@ -262,11 +260,13 @@ class Execution:
             if job.tail.turn is not None:
                 self._take_turn(task, job, job.tail.turn)
             else:
-                self._continue(job, state, retval)
+                self._continue(task, job, state, retval)
         finally:
             leave()
 
-    def _continue(self, job: RunningJob, state: str | None, retval: Any) -> None:
+    def _continue(self, task: Any, job: RunningJob, state: str | None, retval: Any) -> None:
+        if state == states.FAILURE and job.tail.ending is None and job.active:
+            self._finish(task, job, self._outcomes.failure(job, retval))
         failed = job.tail.ending is not None and job.tail.ending.error is not None
         if state == states.FAILURE and job.tail.ending is not None and not failed:
             ending = self._outcomes.failure(job, retval)

@@ -250,14 +250,16 @@ class RunningJob:
         """
         with self._lock:
             self._due = time.monotonic() + self._interval
+            report, progress = self._report(), self._progress
+            self._progress, self._marks.unsaved = None, False
             try:
                 self._flush_errors()
-                status = self._recorder.advance(self.id, self.attempt, self._report())
+                status = self._recorder.advance(self.id, self.attempt, report)
             except DatabaseUnavailable as error:
                 logger.warning("a report of job %s waits: %s", self.id, error)
+                self._progress = self._progress or progress
+                self._marks.unsaved = self._marks.unsaved or report.checkpoint is not None
                 return
-            self._progress = None
-            self._marks.unsaved = False
             if status is None:
                 raise JobFenced(self.id)
             self._stop_asked = status == "stopping" and self._stoppable
@@ -329,9 +331,16 @@ def check_progress(done: float, total: float | None) -> None:
             continue
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise ProgressRefused(f"progress {name} must be a number, not {number!r}")
-        if not math.isfinite(number) or number < 0:
+        if not _is_finite(number) or number < 0:
             raise ProgressRefused(f"progress {name} must be zero or above, not {number!r}")
     if total is not None and total == 0:
         raise ProgressRefused(
             "a progress total must be above zero; leave it out while it is unknown"
         )
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False

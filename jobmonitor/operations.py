@@ -135,16 +135,23 @@ class Operations:
     # -- the verbs -------------------------------------------------------------------------
 
     def _stop(self, request: Request) -> set[str]:
-        self._hold(request)
-        return self._in_batches(request, "stop")
+        with self._database.transaction() as connection:
+            if self._held(connection, request.id).hold != "cancel":
+                fetch(connection, "hold", request.facts(operation="stop"))
+        self._settle(request.root_id)
+        changed = self._in_batches(request, "stop")
+        if not changed:
+            for ids in self._tree(request.id):
+                self._database.rows("drop_idle_hold", request.facts(ids=list(ids)))
+        return changed
 
     def _force_stop(self, request: Request) -> set[str]:
-        self._hold(request)
         changed: set[str] = set()
         for rows in self._batches(request, "force_stop"):
             changed |= {row.id for row in rows}
             for row in rows:
                 self._nudge(row)
+        self._settle(request.root_id)
         self._database.rows("close_group", {"id": request.root_id})
         return changed
 
@@ -154,6 +161,7 @@ class Operations:
             held = self._held(connection, request.id)
             if held.hold == "stop" or (held.hold is None and held.status == "stopped"):
                 fetch(connection, "put_hold", request.facts(operation="cancel"))
+        self._in_batches(request, "cancel_unheld")
         self._settle(request.root_id)
         changed = self._in_batches(request, "cancel")
         self._database.rows("close_group", {"id": request.root_id})
@@ -184,13 +192,8 @@ class Operations:
 
     # -- how they are carried out ----------------------------------------------------------
 
-    def _hold(self, request: Request) -> None:
-        """From the return of this on nothing starts at or below the job."""
-        with self._database.transaction() as connection:
-            fetch(connection, "hold", request.facts(operation="stop"))
-        self._settle(request.root_id)
-
     def _settle(self, root_id: str) -> None:
+        """From the return of this on nothing starts below a hold that is committed."""
         self._database.rows("settle", {"root_id": root_id})
 
     def _held(self, connection: Any, job_id: str) -> Any:

@@ -36,50 +36,50 @@ class Redactor:
         self, run: Callable[..., Any] | None, args: Iterable[Any], kwargs: Mapping[str, Any]
     ) -> Shown:
         """Show arguments; positional ones are named by the signature of `run` where known."""
-        secrets: list[str] = []
-        names = _positional_names(run)
-        shown_args = [
-            self._hide(names[index] if index < len(names) else "", value, secrets)
-            for index, value in enumerate(args)
-        ]
-        shown_kwargs = {str(k): self._hide(str(k), v, secrets) for k, v in kwargs.items()}
-        kept = tuple(sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len)[::-1])
-        return Shown(self._json(shown_args), self._json(shown_kwargs), kept)
+        found: list[str] = []
+        names = _Positions(run)
+        shown_args = [self._hide(names[i], value, found) for i, value in enumerate(args)]
+        shown_kwargs = {str(k): self._hide(str(k), v, found) for k, v in kwargs.items()}
+        secrets = tuple(
+            sorted({s for s in found if len(s) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        )
+        return Shown(
+            self._json(_scrubbed(shown_args, secrets)),
+            self._json(_scrubbed(shown_kwargs, secrets)),
+            secrets,
+        )
 
     def value(self, value: Any, secrets: Iterable[str] = ()) -> tuple[str, bool]:
         """Show a return value as JSON text; True where nothing is hidden, cut or replaced."""
-        text = self.scrub(self._json(self._hide("", value, [])), secrets)
         try:
+            text = self._json(_scrubbed(self._hide("", value, []), tuple(secrets)))
             return text, text == json.dumps(value)
-        except (TypeError, ValueError, RecursionError):
-            return text, False
+        except Exception:  # a value's own repr may raise anything, and must not end its job
+            return _unshowable(value), False
 
     def text(self, text: str, secrets: Iterable[str] = ()) -> str:
         """Show a text of a job: without its secret values, storable, cut in the middle."""
-        return cut(storable(self.scrub(text, secrets)), self._shown_max)
-
-    def scrub(self, text: str, secrets: Iterable[str]) -> str:
-        """Take the secret values out of a text."""
-        for secret in secrets:
-            text = text.replace(secret, REDACTED)
-        return text
+        return cut(storable(_scrub(text, tuple(secrets))), self._shown_max)
 
     def _is_secret(self, name: str) -> bool:
         lowered = name.lower()
         return any(fnmatchcase(lowered, pattern) for pattern in self._patterns)
 
-    def _hide(self, name: str, value: Any, secrets: list[str]) -> Any:
+    def _hide(self, name: str, value: Any, found: list[str]) -> Any:
         if name and self._is_secret(name):
-            _collect(value, secrets)
+            _collect(value, found)
             return REDACTED
         if isinstance(value, Mapping):
-            return {str(k): self._hide(str(k), v, secrets) for k, v in value.items()}
+            return {str(k): self._hide(str(k), v, found) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self._hide("", item, secrets) for item in value]
+            return [self._hide("", item, found) for item in value]
         return value
 
     def _json(self, value: Any) -> str:
-        text = json.dumps(value, default=repr, skipkeys=True)
+        try:
+            text = json.dumps(value, default=repr, skipkeys=True)
+        except Exception:  # as above
+            return _unshowable(value)
         if len(text) <= self._shown_max:
             return text
         return json.dumps(cut(text, self._shown_max))
@@ -98,23 +98,63 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:head]} … {len(text) - head - tail:,} characters cut … {text[-tail:]}"
 
 
-def _positional_names(run: Callable[..., Any] | None) -> list[str]:
-    if run is None:
-        return []
-    try:
-        return list(inspect.signature(run).parameters)
-    except (TypeError, ValueError):
-        return []
+class _Positions:
+    """The names of positional arguments; *args repeats its own."""
+
+    def __init__(self, run: Callable[..., Any] | None) -> None:
+        self._names: list[str] = []
+        self._rest = ""
+        try:
+            parameters = inspect.signature(run).parameters.values() if run else ()
+        except (TypeError, ValueError):
+            parameters = ()
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self._rest = parameter.name
+                break
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+                break
+            self._names.append(parameter.name)
+
+    def __getitem__(self, index: int) -> str:
+        return self._names[index] if index < len(self._names) else self._rest
 
 
-def _collect(value: Any, secrets: list[str]) -> None:
+def _collect(value: Any, found: list[str]) -> None:
     if isinstance(value, Mapping):
         for item in value.values():
-            _collect(item, secrets)
+            _collect(item, found)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for item in value:
-            _collect(item, secrets)
+            _collect(item, found)
     elif isinstance(value, bytes):
-        secrets.append(value.decode("utf-8", "replace"))
+        found.append(value.decode("utf-8", "replace"))
     elif value is not None and not isinstance(value, bool):
-        secrets.append(str(value))
+        found.append(str(value))
+
+
+def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Take secrets out of the strings, keys and numbers of a value."""
+    if not secrets:
+        return value
+    if isinstance(value, Mapping):
+        return {_scrub(str(k), secrets): _scrubbed(v, secrets) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_scrubbed(item, secrets) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    clean = _scrub(text, secrets)
+    return value if clean == text else clean
+
+
+def _scrub(text: str, secrets: tuple[str, ...]) -> str:
+    """Take secrets out of a text, also as repr and JSON write them."""
+    for secret in secrets:
+        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+            text = text.replace(form, REDACTED)
+    return text
+
+
+def _unshowable(value: Any) -> str:
+    return json.dumps(f"a {type(value).__name__} that cannot be shown")

@@ -5,6 +5,7 @@ Runs in: every process. Times are in seconds, sizes in bytes (UTF-8).
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -13,6 +14,10 @@ from jobmonitor.errors import ConfigurationError
 
 DEFAULT_DATABASE_URL = "postgresql+psycopg://localhost/jobmonitor"
 DATABASE_URL_VARIABLE = "JOBMONITOR_DATABASE_URL"
+_SECONDS = (
+    "progress_interval", "beat_interval", "lost_after", "database_patience", "claim_patience",
+)  # fmt: skip
+_COUNTS = {"lost_max": 0, "message_max": 1, "checkpoint_max": 1, "shown_max": 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +75,16 @@ class Settings:
         return replace(cls(), **values)._checked()
 
     def _checked(self) -> Settings:
-        for name in ("progress_interval", "beat_interval", "lost_after", "shown_max",
-                     "message_max", "checkpoint_max"):  # fmt: skip
+        for name in _SECONDS:
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not value > 0:
-                raise ConfigurationError(f"{name} must be a number above 0, not {value!r}")
+            if not _is_number(value, (int, float)) or value <= 0:
+                raise ConfigurationError(f"{name} must be seconds above 0, not {value!r}")
+        for name, least in _COUNTS.items():
+            value = getattr(self, name)
+            if not _is_number(value, int) or value < least:
+                raise ConfigurationError(
+                    f"{name} must be a whole number from {least}, not {value!r}"
+                )
         if self.lost_after < 3 * self.beat_interval:
             raise ConfigurationError(
                 f"lost_after ({self.lost_after} s) must be at least three times "
@@ -87,7 +97,13 @@ class Settings:
         return self
 
 
+def _is_number(value: Any, kinds: Any) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _patterns(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
+        isinstance(item, str) for item in value
+    ):
         raise ConfigurationError(f"{name} must be a list of name patterns, not {value!r}")
     return tuple(value)

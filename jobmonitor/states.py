@@ -76,8 +76,10 @@ _GUARDED = frozenset({Operation.STOP, Operation.FORCE_STOP, Operation.CANCEL})
 class Standing:
     """The facts of one job that decide which operations fit it.
 
-    `unfinished` counts its descendants that are not final, `below` holds their statuses, so
-    that a finished parent still offers what its descendants can take.
+    `unfinished` counts its descendants that are not final, `unfinished_of_run` those of its
+    last run, and `below` holds their statuses, each with whether it is guarded against stop,
+    force stop and cancel, so that a finished parent still offers what its descendants can take.
+    `told` says that its end was handed on: link, chain, chord and Celery's result.
     """
 
     status: Status
@@ -87,7 +89,9 @@ class Standing:
     low_priority: bool
     is_group: bool = False
     unfinished: int = 0
-    below: frozenset[Status] = frozenset()
+    unfinished_of_run: int = 0
+    below: frozenset[tuple[Status, bool]] = frozenset()
+    told: bool = True
 
 
 def refusal(operation: Operation, job: Standing) -> str | None:
@@ -114,9 +118,11 @@ def _restart_refusal(job: Standing) -> str | None:
         return "its task does not say restartable=True"
     if job.status is not Status.FINISHED:
         return f"{_RULE[Operation.RESTART]}; this one is {job.status.shown}"
-    if job.unfinished:
-        noun = "child is" if job.unfinished == 1 else "children are"
-        return f"{job.unfinished} {noun} not finished"
+    if job.unfinished_of_run:
+        noun = "child is" if job.unfinished_of_run == 1 else "children are"
+        return f"{job.unfinished_of_run} {noun} not finished"
+    if not job.told:
+        return "its end is being handed on (link, chain or chord); try again in a moment"
     return None
 
 
@@ -131,8 +137,10 @@ def operations_offered(job: Standing) -> list[Operation]:
 
 def fits_below(operation: Operation, job: Standing) -> bool:
     """Say whether a descendant can take an operation that acts on the whole tree."""
-    if operation is Operation.RESTART or (
-        operation in _GUARDED and job.system and not job.stoppable
-    ):
+    guarded = operation in _GUARDED
+    if operation is Operation.RESTART or (guarded and job.system and not job.stoppable):
         return False
-    return bool(FITTING[operation] & job.below)
+    return any(
+        status in FITTING[operation] and not (guarded and is_guarded)
+        for status, is_guarded in job.below
+    )

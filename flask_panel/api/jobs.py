@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import g
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from flask_panel.api import schemas
 from flask_panel.auth import monitor, needs
@@ -21,7 +22,7 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="
 
 @blueprint.get("")
 @needs("viewer")
-@blueprint.arguments(schemas.JobsArguments, location="query")
+@blueprint.arguments(schemas.JobsArguments, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.PageSchema)
 def find(arguments: dict[str, Any]) -> dict[str, Any]:
     """List jobs, newest first: root jobs unless `root` or `parent` is given."""
@@ -39,7 +40,7 @@ def get(job_id: str) -> dict[str, Any]:
 
 @blueprint.get("/<job_id>/children")
 @needs("viewer")
-@blueprint.arguments(schemas.PageArguments, location="query")
+@blueprint.arguments(schemas.PageArguments, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.PageSchema)
 def children(arguments: dict[str, Any], job_id: str) -> dict[str, Any]:
     """List the children of a job, newest first."""
@@ -50,7 +51,7 @@ def children(arguments: dict[str, Any], job_id: str) -> dict[str, Any]:
 
 @blueprint.get("/<job_id>/tree")
 @needs("viewer")
-@blueprint.arguments(schemas.TreeArguments, location="query")
+@blueprint.arguments(schemas.TreeArguments, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.TreeSchema)
 def tree(arguments: dict[str, Any], job_id: str) -> dict[str, Any]:
     """Read a job and its descendants, depth first."""

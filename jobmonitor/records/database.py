@@ -30,6 +30,8 @@ from jobmonitor.errors import DatabaseUnavailable, NotMigrated
 #: what a broken or missing connection raises; a statement that met it may be tried again
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
 
+#: what Postgres ended to let another go on; the same statement may be tried again
+TRANSIENT_ERRORS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _MISSING = (
     psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction,
     psycopg.errors.UndefinedColumn,
@@ -94,6 +96,8 @@ class Database:
                 raise DatabaseUnavailable(self.address, cause) from error
             try:
                 yield pooled.driver_connection  # type: ignore[misc]
+            except TRANSIENT_ERRORS:
+                raise
             except CONNECTION_ERRORS as error:
                 pooled.invalidate()
                 raise DatabaseUnavailable(self.address, error) from error

@@ -6,7 +6,7 @@ Runs in: whoever reads.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,16 @@ class Counts:
     total: int
     finished: int
     with_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """Unfinished descendants of one status; `of_run` of them belong to the last run."""
+
+    status: Status
+    guarded: bool
+    jobs: int
+    of_run: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +138,8 @@ class JobView:
         }
 
 
-def view_of(row: Any, below: Mapping[Status, int] | None) -> JobView:
-    """Make a view of a row of `queries` and its unfinished descendants by status.
+def view_of(row: Any, below: Sequence[Below] | None) -> JobView:
+    """Make a view of a row of `queries` and its unfinished descendants.
 
     None: nobody looked; the counters tell how many there are.
     """
@@ -137,7 +147,9 @@ def view_of(row: Any, below: Mapping[Status, int] | None) -> JobView:
     children = _counts(row, "children_")
     descendants = _counts(row, "children_descendants_") if row.parent_id is None else None
     counted = descendants or children
-    left = counted.total - counted.finished if below is None else sum(below.values())
+    left = (
+        counted.total - counted.finished if below is None else sum(some.jobs for some in below)
+    )
     standing = Standing(
         status=status,
         system=row.system,
@@ -146,7 +158,9 @@ def view_of(row: Any, below: Mapping[Status, int] | None) -> JobView:
         low_priority=row.low_priority,
         is_group=row.is_group,
         unfinished=left,
-        below=frozenset(below or ()),
+        unfinished_of_run=left if below is None else sum(some.of_run for some in below),
+        below=frozenset((some.status, some.guarded) for some in below or ()),
+        told=row.continued and row.outbox in (None, "forget"),
     )
     ran = round(row.ran + row.running_now, 3)
     return JobView(

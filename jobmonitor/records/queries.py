@@ -18,8 +18,9 @@ from sqlalchemy import Row, Select, func, or_, select, tuple_
 
 from jobmonitor.errors import QueryRefused
 from jobmonitor.records.database import Database
-from jobmonitor.records.job_view import JobView, view_of
-from jobmonitor.records.tables import job, job_children, job_event, job_hold, job_run
+from jobmonitor.records.job_view import Below, JobView, view_of
+from jobmonitor.records.tables import job, job_children, job_event, job_run
+from jobmonitor.redaction import storable
 from jobmonitor.states import FINAL, Standing, Status
 
 LIMIT_MAX = 500
@@ -84,7 +85,7 @@ class Queries:
 
     def get(self, job_id: str) -> JobView | None:
         """Read one job with all its fields, or None."""
-        rows = self._run(_jobs().where(job.c.id == job_id))
+        rows = self._run(_jobs().where(job.c.id == storable(job_id)))
         return self._views(rows, every=True)[0] if rows else None
 
     def find(self, filters: Filters, *, cursor: str | None = None, limit: int = 50) -> Page:
@@ -108,7 +109,7 @@ class Queries:
 
     def tree(self, job_id: str, *, limit: int = _TREE_MAX) -> list[Node]:
         """Read a job and its descendants depth first, at most `limit` of them."""
-        facts = {"id": job_id, "limit": limit}
+        facts = {"id": storable(job_id), "limit": limit}
         places = self._database.rows("outline", facts)
         rows = self._run(_jobs().where(job.c.id.in_([place.id for place in places])))
         views = {view.id: view for view in self._views(rows)}
@@ -116,13 +117,15 @@ class Queries:
 
     def events(self, job_id: str, *, limit: int = 200) -> list[dict[str, Any]]:
         """Read the newest entries of a job's audit, oldest first."""
-        query = select(job_event).where(job_event.c.job_id == job_id)
+        query = select(job_event).where(job_event.c.job_id == storable(job_id))
         rows = self._run(query.order_by(job_event.c.id.desc()).limit(limit))
         return [_without(row, "id", "job_id") for row in reversed(rows)]
 
     def runs(self, job_id: str) -> list[dict[str, Any]]:
         """Read the earlier runs of a job, oldest first."""
-        query = select(job_run).where(job_run.c.job_id == job_id).order_by(job_run.c.run)
+        query = (
+            select(job_run).where(job_run.c.job_id == storable(job_id)).order_by(job_run.c.run)
+        )
         return [_without(row, "job_id") for row in self._run(query)]
 
     def standing(self, job_id: str) -> Found | None:
@@ -130,28 +133,24 @@ class Queries:
         view = self.get(job_id)
         return None if view is None else Found(view.root_id, view.standing)
 
-    def hold_of(self, job_id: str) -> str | None:
-        """Read the hold that stands at this very job."""
-        rows = self._run(select(job_hold.c.operation).where(job_hold.c.job_id == job_id))
-        return rows[0].operation if rows else None
-
     def _views(self, rows: Sequence[Row[Any]], *, every: bool = False) -> list[JobView]:
         """Make views; a list looks below a job only where the job itself is at its end."""
         looked_at = [
             row for row in rows
-            if row.children_total and (every or row.is_group or row.status in FINAL)
+            if every or (row.children_total and (row.is_group or row.status in FINAL))
         ]  # fmt: skip
         below = self._below(looked_at)
         seen = {row.id for row in looked_at}
-        return [view_of(row, below.get(row.id, {}) if row.id in seen else None) for row in rows]
+        return [view_of(row, below.get(row.id, []) if row.id in seen else None) for row in rows]
 
-    def _below(self, parents: Sequence[Row[Any]]) -> Mapping[str, Mapping[Status, int]]:
+    def _below(self, parents: Sequence[Row[Any]]) -> Mapping[str, list[Below]]:
         """Count the unfinished descendants of these jobs by status, in one statement."""
         busy = [row.id for row in parents]
-        counts: dict[str, dict[Status, int]] = {}
+        counts: dict[str, list[Below]] = {}
         if busy:
             for row in self._database.rows("below", {"ids": busy}):
-                counts.setdefault(row.top, {})[Status(row.status)] = row.jobs
+                some = Below(Status(row.status), row.guarded, row.jobs, row.of_run)
+                counts.setdefault(row.top, []).append(some)
         return counts
 
     def _run(self, query: Select[Any]) -> Sequence[Row[Any]]:
@@ -184,9 +183,9 @@ def _conditions(filters: Filters) -> list[Any]:
 
 def _places(filters: Filters) -> Iterator[Any]:
     if filters.root is not None:
-        yield job.c.root_id == filters.root
+        yield job.c.root_id == storable(filters.root)
     if filters.parent is not None:
-        yield job.c.parent_id == filters.parent
+        yield job.c.parent_id == storable(filters.parent)
     elif filters.root is None and filters.roots_only:
         yield job.c.parent_id.is_(None)
 
@@ -195,8 +194,10 @@ def _facts(filters: Filters) -> Iterator[Any]:
     if filters.status:
         yield job.c.status.in_(filters.status)
     if filters.type:
-        yield job.c.type.in_(filters.type)
-    for name in ("has_errors", "low_priority", "system", "run_by"):
+        yield job.c.type.in_([storable(name) for name in filters.type])
+    if filters.run_by is not None:
+        yield job.c.run_by == storable(filters.run_by)
+    for name in ("has_errors", "low_priority", "system"):
         value = getattr(filters, name)
         if value is not None:
             yield job.c[name] == value
@@ -215,7 +216,7 @@ def _times(filters: Filters) -> Iterator[Any]:
 
 
 def _text(wanted: str) -> Any:
-    wanted = wanted.replace("\0", "")
+    wanted = storable(wanted)
     columns = (job.c.label, job.c.type, job.c.id, job.c.run_by)
     return or_(*(column.icontains(wanted, autoescape=True) for column in columns))
 
@@ -223,7 +224,7 @@ def _text(wanted: str) -> Any:
 def _position(cursor: str) -> Any:
     try:
         created_at, job_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return tuple_(datetime.fromisoformat(created_at), str(job_id))
+        return tuple_(datetime.fromisoformat(created_at), storable(str(job_id)))
     except (ValueError, TypeError, binascii.Error) as error:
         raise QueryRefused("this cursor was not made by this list") from error
 

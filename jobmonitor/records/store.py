@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from psycopg import Connection
 
 from jobmonitor.errors import DatabaseUnavailable
-from jobmonitor.records.database import Database, fetch
+from jobmonitor.records.database import TRANSIENT_ERRORS, Database, fetch
 
 T = TypeVar("T")
 _SLOTS = 16
@@ -221,9 +221,12 @@ class Store:
         facts = {"id": job_id, "worker": worker, "pid": pid, "reason": reason, "slot": slot()}
         return self.database.row("end_by_main", facts) is not None
 
-    def revoked(self, job_id: str, *, terminated: bool, reason: str) -> bool:
-        """Record that Celery revoked the job, or that it expired."""
-        facts = {"id": job_id, "terminated": terminated, "reason": reason, "slot": slot()}
+    def revoked(
+        self, job_id: str, *, terminated: bool, reason: str, dispatch: int | None = None
+    ) -> bool:
+        """Record that Celery revoked the job, or that this delivery of it expired."""
+        facts = {"id": job_id, "terminated": terminated, "reason": reason}
+        facts |= {"dispatch": dispatch, "slot": slot()}
         return self.database.row("revoked", facts) is not None
 
 
@@ -234,7 +237,7 @@ def patiently(call: Callable[[], T], seconds: float) -> T:
     while True:
         try:
             return call()
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, *TRANSIENT_ERRORS):
             if time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)

@@ -94,6 +94,7 @@ Index("job_of_parent", job.c.parent_id, job.c.created_at, job.c.id,
 Index("job_of_root", job.c.root_id)
 Index("job_key", job.c.parent_id, job.c.parent_run, job.c.key, unique=True,
       postgresql_where=job.c.key.is_not(None))  # fmt: skip
+Index("job_groups", job.c.created_at, postgresql_where=job.c.type == "group")
 Index("job_outbox", job.c.id, postgresql_where=job.c.outbox.is_not(None))
 
 job_message = Table(

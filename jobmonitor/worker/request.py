@@ -134,7 +134,12 @@ class JobRequest(Request):
         announce = super()._announce_revoked
 
         def write() -> Callable[[], Any]:
-            self.side.monitor.store.revoked(self.id, terminated=terminated, reason=reason)
+            self.side.monitor.store.revoked(
+                self.id,
+                terminated=terminated,
+                reason=reason,
+                dispatch=self.dispatch if expired else None,
+            )
             return lambda: announce(reason, terminated, signum, expired)
 
         self.side.end(write)

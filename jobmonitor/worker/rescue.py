@@ -49,6 +49,7 @@ class Rescue:
             lost.pop(own, None)
             for worker_id, why in lost.items():
                 self.worker_is_lost(worker_id, why)
+            self._database.rows("close_groups", {})
 
     def worker_is_lost(self, worker_id: str, reason: str) -> None:
         """Take every job from a worker that is gone, then mark it so."""

@@ -12,7 +12,8 @@ WITH old AS (
             WHEN old.status = 'stopping' OR old.hold = 'stop' THEN 'stopped' ELSE 'pending' END,
         finished_at = CASE old.hold WHEN 'cancel' THEN clock_timestamp() END,
         outbox = CASE old.hold WHEN 'cancel' THEN 'revoke' ELSE outbox END,
-        pending_because = %(because)s, due_at = %(due_at)s::timestamptz,
+        pending_because = CASE WHEN old.hold IS DISTINCT FROM 'cancel' THEN %(because)s END,
+        due_at = CASE WHEN old.hold IS DISTINCT FROM 'cancel' THEN %(due_at)s::timestamptz END,
         type = coalesce(%(type)s, type), args = coalesce(%(args)s, args),
         kwargs = coalesce(%(kwargs)s, kwargs),
         dispatch = dispatch + 1, retries = retries + %(retried)s::int,
@@ -28,7 +29,8 @@ WITH old AS (
             ELSE progress_total END,
         progress_message = CASE WHEN %(has_progress)s THEN %(message)s
             ELSE progress_message END,
-        checkpoint = coalesce(%(checkpoint)s::json, checkpoint),
+        checkpoint = CASE WHEN old.hold = 'cancel' THEN NULL
+            ELSE coalesce(%(checkpoint)s::json, checkpoint) END,
         checkpoint_at = CASE WHEN %(checkpoint)s::json IS NULL THEN checkpoint_at
             ELSE clock_timestamp() END
     FROM old WHERE job.id = old.id

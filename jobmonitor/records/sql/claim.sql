@@ -11,8 +11,8 @@ WITH seen AS (
                AS alive
     FROM job WHERE id = %(id)s FOR NO KEY UPDATE
 ), judged AS (
-    SELECT *, CASE
-        WHEN status = 'running' AND claimed_as = %(claimed_as)s THEN 'mine'
+    SELECT *, hold = 'cancel' AND status IN ('pending', 'stopping') AS discards, CASE
+        WHEN status IN ('running', 'stopping') AND claimed_as = %(claimed_as)s THEN 'mine'
         WHEN dispatch <> %(dispatch)s THEN 'stale'
         WHEN status = 'pending' AND hold IS NOT NULL THEN 'held'
         WHEN status = 'pending' THEN 'run'
@@ -27,9 +27,9 @@ WITH seen AS (
 ), taken AS (
     UPDATE job SET
         taken_dispatch = greatest(job.taken_dispatch, %(dispatch)s),
-        status = CASE verdict WHEN 'run' THEN 'running' WHEN 'stopped' THEN 'stopped'
-            WHEN 'held' THEN CASE judged.hold WHEN 'cancel' THEN 'canceled' ELSE 'stopped' END
-            WHEN 'lost' THEN 'finished' ELSE job.status END,
+        status = CASE WHEN verdict IN ('held', 'stopped') AND discards THEN 'canceled'
+            WHEN verdict IN ('held', 'stopped') THEN 'stopped' WHEN verdict = 'run' THEN 'running'
+            WHEN verdict = 'lost' THEN 'finished' ELSE job.status END,
         attempt = job.attempt + (verdict = 'run')::int,
         lost = job.lost + (verdict IN ('run', 'lost') AND judged.status = 'running')::int,
         worker = CASE WHEN verdict IN ('run', 'continue') THEN %(worker)s ELSE job.worker END,
@@ -48,26 +48,33 @@ WITH seen AS (
             WHEN 'stopped' THEN NULL WHEN 'lost' THEN NULL ELSE job.running_since END,
         started_at = CASE WHEN verdict = 'run'
             THEN coalesce(job.started_at, clock_timestamp()) ELSE job.started_at END,
-        finished_at = CASE WHEN verdict = 'lost' OR verdict = 'held' AND judged.hold = 'cancel'
+        finished_at = CASE WHEN verdict = 'lost' OR verdict IN ('held', 'stopped') AND discards
             THEN clock_timestamp() ELSE job.finished_at END,
+        checkpoint = CASE WHEN verdict IN ('held', 'stopped') AND discards THEN NULL
+            ELSE job.checkpoint END,
+        pending_because = CASE WHEN verdict IN ('held', 'stopped') AND discards THEN NULL
+            ELSE job.pending_because END,
+        due_at = CASE WHEN verdict IN ('held', 'stopped') AND discards THEN NULL
+            ELSE job.due_at END,
         has_errors = job.has_errors OR verdict = 'lost',
         error = CASE WHEN verdict = 'lost' THEN %(lost_reason)s ELSE job.error END,
-        continued = CASE WHEN verdict = 'run' THEN NOT %(continues)s ELSE job.continued END,
+        continued = CASE verdict WHEN 'run' THEN NOT %(continues)s WHEN 'lost' THEN true
+            ELSE job.continued END,
         system = CASE WHEN verdict = 'run' THEN job.system OR %(system)s ELSE job.system END,
         stoppable = CASE WHEN verdict = 'run' THEN coalesce(%(stoppable)s,
             NOT (job.system OR %(system)s)) ELSE job.stoppable END,
         restartable = CASE WHEN verdict = 'run' THEN %(restartable)s
             ELSE job.restartable END,
-        outbox = CASE WHEN verdict = 'run' THEN NULL
-            WHEN verdict = 'held' AND judged.hold = 'cancel' THEN 'revoke'
+        outbox = CASE WHEN verdict = 'run' THEN NULL WHEN verdict = 'lost' THEN 'fail'
+            WHEN verdict IN ('held', 'stopped') AND discards THEN 'revoke'
             ELSE job.outbox END
     FROM judged WHERE job.id = judged.id
       AND verdict NOT IN ('duplicate', 'mine')
       AND NOT (verdict = 'stale' AND judged.dispatch > %(dispatch)s)
     RETURNING job.id, job.status, judged.status AS was, verdict
 ), ended AS (
-    SELECT j.* FROM judged j WHERE verdict = 'lost'
-        OR verdict = 'held' AND hold = 'cancel'
+    SELECT j.* FROM judged j
+    WHERE verdict = 'lost' OR verdict IN ('held', 'stopped') AND discards
 ), noted AS (
     INSERT INTO job_event (job_id, event, from_status, to_status, reason)
     SELECT id, CASE verdict WHEN 'held' THEN 'refused' ELSE 'worker lost' END, was, status,

@@ -1,6 +1,6 @@
 -- create: the row, its message and its counters, in one statement.
 -- Parent, root and what is inherited are taken from the parent's row as it is now; a hold above
--- makes the job be born Stopped, or Canceled. No row comes back where the id or the key exists.
+-- makes the job be born Stopped, or Canceled; a finished group is open again. No row comes back where the id or the key exists.
 -- O(1); ancestors are walked only where the root has a hold.
 WITH parent AS (
     SELECT id, parent_id, coalesce(%(parent_run)s::int, run) AS run, root_id, run_by, system,
@@ -20,22 +20,29 @@ WITH parent AS (
            coalesce(%(stoppable)s, NOT coalesce(%(system)s, p.system, false)),
            %(restartable)s::bool, coalesce(%(low_priority)s, p.low_priority, false),
            %(weight)s::real,
-           CASE p.hold WHEN 'stop' THEN 'stopped' WHEN 'cancel' THEN 'canceled'
+           CASE born.hold WHEN 'stop' THEN 'stopped' WHEN 'cancel' THEN 'canceled'
                 ELSE 'pending' END,
            CASE WHEN %(due_at)s::timestamptz > clock_timestamp() THEN 'due' ELSE 'queued' END,
            %(due_at)s::timestamptz, clock_timestamp(),
-           CASE WHEN p.hold IS NULL
+           CASE WHEN born.hold IS NULL
                 THEN greatest(clock_timestamp(), %(due_at)s::timestamptz) END,
-           CASE WHEN p.hold = 'cancel' THEN clock_timestamp() END,
-           CASE WHEN p.hold = 'stop' THEN 1 END,
-           CASE WHEN p.hold = 'cancel' THEN 'revoke' END,
+           CASE WHEN born.hold = 'cancel' THEN clock_timestamp() END,
+           CASE WHEN born.hold = 'stop' THEN 1 END,
+           CASE WHEN born.hold = 'cancel' THEN 'revoke' END,
            %(args)s, %(kwargs)s
     FROM (SELECT) AS one LEFT JOIN parent p ON true
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN NOT coalesce(%(system)s, p.system, false)
+                         OR coalesce(%(stoppable)s, false) THEN p.hold END AS hold
+    ) AS born
     ON CONFLICT DO NOTHING
     RETURNING id, status, dispatch, low_priority, parent_id, parent_run, root_id, root_run
 ), message AS (
     INSERT INTO job_message (job_id, envelope, body)
     SELECT id, %(envelope)s, %(body)s FROM new
+), reopened AS (
+    UPDATE job SET status = 'running', finished_at = NULL, running_since = clock_timestamp()
+    FROM new WHERE job.id = new.parent_id AND job.type = 'group' AND job.status = 'finished'
 )
 SELECT status, dispatch, low_priority,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s,

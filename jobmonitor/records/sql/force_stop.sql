@@ -1,5 +1,6 @@
--- force_stop: what is stopping is Stopped now; its attempt is fenced out. The answer names the
--- worker and process that still run it. O(ids).
+-- force_stop: what is stopping is Stopped now; its attempt is fenced out, and held, so that what
+-- its process still submits is born Stopped. The answer names the worker and process that still
+-- run it. O(ids).
 WITH old AS (
     SELECT id, status, worker, worker_pid, job_held(root_id, id, parent_id) AS hold FROM job
     WHERE id = ANY(%(ids)s) AND status = 'stopping' AND (stoppable OR NOT system)
@@ -17,6 +18,11 @@ WITH old AS (
 ), noted AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
     SELECT id, 'force-stop', %(actor)s, was, status, %(reason)s FROM changed ORDER BY id
+), held AS (
+    INSERT INTO job_hold AS h (job_id, root_id, operation, held_by)
+    SELECT changed.id, root_id, 'stop', %(actor)s FROM changed JOIN old ON old.id = changed.id
+    WHERE old.hold IS NULL
+    ON CONFLICT (job_id) DO UPDATE SET operation = 'stop', held_by = excluded.held_by
 ), sums AS (
     SELECT parent_id, parent_run, root_id, root_run, count(*) AS ended,
            count(*) FILTER (WHERE has_errors) AS errors

@@ -14,10 +14,10 @@ WITH old AS (
     FOR NO KEY UPDATE
 ), judged AS (
     SELECT *, CASE
+        WHEN status <> 'finished' AND hold = 'cancel' THEN 'canceled'
         WHEN status = 'pending' AND hold IS NOT NULL THEN 'stopped'
         WHEN status = 'pending' THEN 'again'
         WHEN status = 'finished' THEN 'tail'
-        WHEN hold = 'cancel' THEN 'canceled'
         WHEN status = 'stopping' THEN 'stopped'
         WHEN lost >= %(lost_max)s OR NOT %(rerun)s THEN 'failed'
         ELSE 'again' END AS outcome
@@ -42,6 +42,9 @@ WITH old AS (
             WHEN job.lost = 1 THEN clock_timestamp() + interval '30 s'
             WHEN job.lost >= 2 THEN clock_timestamp() + interval '5 min'
             ELSE clock_timestamp() END,
+        waited = job.waited + CASE WHEN judged.status = 'pending' AND outcome <> 'again'
+            THEN job_seconds_since(job.waiting_since) ELSE 0 END,
+        checkpoint = CASE WHEN outcome = 'canceled' THEN NULL ELSE job.checkpoint END,
         ran = job.ran + job_seconds_since(job.running_since), running_since = NULL,
         finished_at = CASE WHEN outcome IN ('failed', 'canceled') THEN clock_timestamp()
             ELSE job.finished_at END,

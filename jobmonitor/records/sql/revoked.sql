@@ -1,7 +1,8 @@
 -- revoked: Celery itself ended the job before or while it ran: expired, revoked. O(1).
 WITH old AS (
     SELECT id, status FROM job
-    WHERE id = %(id)s AND (status IN ('pending', 'stopped')
+    WHERE id = %(id)s AND (%(dispatch)s::int IS NULL OR dispatch = %(dispatch)s::int)
+      AND (status IN ('pending', 'stopped')
         OR %(terminated)s AND status IN ('running', 'stopping'))
     FOR NO KEY UPDATE
 ), changed AS (

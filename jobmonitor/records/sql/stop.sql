@@ -1,5 +1,6 @@
 -- stop: what waits is Stopped (its message and number stay), what runs is asked to stop.
--- One batch of ids; compare-and-set on the status. O(ids).
+-- One batch of ids; compare-and-set on the status. What a claim met the hold first is counted
+-- as stopped by it. O(ids).
 WITH old AS (
     SELECT id, status FROM job
     WHERE id = ANY(%(ids)s) AND status IN ('pending', 'running')
@@ -17,3 +18,7 @@ WITH old AS (
     SELECT id, 'stop', %(actor)s, was, status, %(reason)s FROM changed ORDER BY id
 )
 SELECT id, status FROM changed
+UNION
+SELECT e.job_id, 'stopped' FROM job_hold h
+JOIN job_event e ON e.job_id = ANY(%(ids)s) AND e.event = 'refused' AND e.at > h.held_at
+WHERE h.job_id = %(id)s

@@ -68,6 +68,7 @@ CREATE INDEX job_created ON job (created_at DESC, id DESC);
 CREATE INDEX job_of_parent ON job (parent_id, created_at, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX job_of_root ON job (root_id);
 CREATE UNIQUE INDEX job_key ON job (parent_id, parent_run, key) WHERE key IS NOT NULL;
+CREATE INDEX job_groups ON job (created_at) WHERE type = 'group';
 CREATE INDEX job_outbox ON job (id) WHERE outbox IS NOT NULL;
 
 -- The whole publishable message, never read by panel or API; gone when the job is final
@@ -197,6 +198,14 @@ BEGIN
     IF the_parent IS NULL THEN
         RETURN;
     END IF;
+    -- root first, for everyone: two that change the same counters then never wait in a circle
+    INSERT INTO job_children AS c (job_id, run, slot,
+        descendants_total, descendants_finished, descendants_with_errors)
+    VALUES (the_root, the_root_run, the_slot, more_total, more_finished, more_with_errors)
+    ON CONFLICT (job_id, run, slot) DO UPDATE SET
+        descendants_total = c.descendants_total + excluded.descendants_total,
+        descendants_finished = c.descendants_finished + excluded.descendants_finished,
+        descendants_with_errors = c.descendants_with_errors + excluded.descendants_with_errors;
     INSERT INTO job_children AS c (job_id, run, slot, total, finished, with_errors,
         descendants_total, descendants_finished, descendants_with_errors)
     VALUES (the_parent, the_parent_run, the_slot, more_total, more_finished, more_with_errors,
@@ -205,13 +214,6 @@ BEGIN
         total = c.total + excluded.total,
         finished = c.finished + excluded.finished,
         with_errors = c.with_errors + excluded.with_errors;
-    INSERT INTO job_children AS c (job_id, run, slot,
-        descendants_total, descendants_finished, descendants_with_errors)
-    VALUES (the_root, the_root_run, the_slot, more_total, more_finished, more_with_errors)
-    ON CONFLICT (job_id, run, slot) DO UPDATE SET
-        descendants_total = c.descendants_total + excluded.descendants_total,
-        descendants_finished = c.descendants_finished + excluded.descendants_finished,
-        descendants_with_errors = c.descendants_with_errors + excluded.descendants_with_errors;
 END $$;
 
 -- Seconds that have passed since a moment, never negative; 0 where there is none.

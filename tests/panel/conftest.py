@@ -1,0 +1,68 @@
+"""A panel over real servers, and jobs in it that no worker runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_panel import create_app
+from jobmonitor import JobMonitor
+from jobmonitor.records.tokens import Tokens
+
+
+@pytest.fixture(scope="module")
+def monitor(database_url: str, broker_url: str) -> Iterator[JobMonitor]:
+    app = Celery("panel", broker=broker_url, set_as_current=False)
+    monitor = JobMonitor(app, database_url=database_url)
+
+    @app.task(name="panel.work", restartable=True, shared=False)
+    def work(*args: Any, **kwargs: Any) -> None: ...
+
+    @app.task(name="panel.tidy", system=True, shared=False)
+    def tidy() -> None: ...
+
+    app.finalize()
+    yield monitor
+    app.close()
+    monitor.database.close()
+
+
+@pytest.fixture(scope="module")
+def panel(monitor: JobMonitor) -> Flask:
+    return create_app(monitor, TESTING=True, PROPAGATE_EXCEPTIONS=False)
+
+
+@pytest.fixture(scope="module")
+def tokens(monitor: JobMonitor) -> dict[str, str]:
+    made = Tokens(monitor.database)
+    return {role: made.create(f"a-{role}", role) for role in ("viewer", "operator")}
+
+
+@pytest.fixture
+def client(panel: Flask) -> FlaskClient:
+    return panel.test_client()
+
+
+@pytest.fixture
+def viewer(tokens: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['viewer']}"}
+
+
+@pytest.fixture
+def operator(tokens: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['operator']}"}
+
+
+@pytest.fixture
+def submit(monitor: JobMonitor) -> Callable[..., str]:
+    """Submit a job that waits, since no worker runs; its id."""
+
+    def submit(*args: Any, task: str = "panel.work", **options: Any) -> str:
+        return str(monitor.app.tasks[task].apply_async(args, **options).id)
+
+    return submit
