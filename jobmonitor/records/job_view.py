@@ -138,6 +138,14 @@ class JobView:
         }
 
 
+_AS_IS = (
+    "id", "label", "type", "run_by", "parent_id", "root_id", "queue", "has_errors", "error",
+    "traceback", "low_priority", "system", "created_at", "due_at", "started_at", "finished_at",
+    "stoppable", "restartable", "run", "attempt", "retries", "lost", "worker", "worker_pid",
+    "checkpoint", "checkpoint_at",
+)  # fmt: skip
+
+
 def view_of(row: Any, below: Sequence[Below] | None) -> JobView:
     """Make a view of a row of `queries` and its unfinished descendants.
 
@@ -146,11 +154,32 @@ def view_of(row: Any, below: Sequence[Below] | None) -> JobView:
     status = Status(row.status)
     children = _counts(row, "children_")
     descendants = _counts(row, "children_descendants_") if row.parent_id is None else None
-    counted = descendants or children
-    left = (
-        counted.total - counted.finished if below is None else sum(some.jobs for some in below)
+    standing = _standing(row, status, descendants or children, below)
+    return JobView(
+        **{name: getattr(row, name) for name in _AS_IS},
+        status=status,
+        pending_because=row.pending_because if status is Status.PENDING else None,
+        waiting_seconds=round(row.waited + row.waiting_now, 3),
+        duration_seconds=round(row.ran + row.running_now, 3) if row.started_at else None,
+        progress=_progress(row, status),
+        children=children,
+        descendants=descendants,
+        operations=tuple(operations_offered(standing)),
+        args=_parsed(row.args),
+        kwargs=_parsed(row.kwargs),
+        result=_parsed(row.result),
+        standing=standing,
     )
-    standing = Standing(
+
+
+def _standing(
+    row: Any, status: Status, counts: Counts, below: Sequence[Below] | None
+) -> Standing:
+    left = counts.total - counts.finished
+    of_run = left
+    if below is not None:
+        left, of_run = sum(some.jobs for some in below), sum(some.of_run for some in below)
+    return Standing(
         status=status,
         system=row.system,
         stoppable=row.stoppable,
@@ -158,50 +187,9 @@ def view_of(row: Any, below: Sequence[Below] | None) -> JobView:
         low_priority=row.low_priority,
         is_group=row.is_group,
         unfinished=left,
-        unfinished_of_run=left if below is None else sum(some.of_run for some in below),
+        unfinished_of_run=of_run,
         below=frozenset((some.status, some.guarded) for some in below or ()),
         told=row.continued and row.outbox in (None, "forget"),
-    )
-    ran = round(row.ran + row.running_now, 3)
-    return JobView(
-        id=row.id,
-        label=row.label,
-        type=row.type,
-        run_by=row.run_by,
-        parent_id=row.parent_id,
-        root_id=row.root_id,
-        queue=row.queue,
-        status=status,
-        pending_because=row.pending_because if status is Status.PENDING else None,
-        has_errors=row.has_errors,
-        error=row.error,
-        traceback=row.traceback,
-        low_priority=row.low_priority,
-        system=row.system,
-        created_at=row.created_at,
-        due_at=row.due_at,
-        waiting_seconds=round(row.waited + row.waiting_now, 3),
-        started_at=row.started_at,
-        duration_seconds=ran if row.started_at else None,
-        finished_at=row.finished_at,
-        progress=_progress(row, status),
-        children=children,
-        descendants=descendants,
-        stoppable=row.stoppable,
-        restartable=row.restartable,
-        operations=tuple(operations_offered(standing)),
-        run=row.run,
-        attempt=row.attempt,
-        retries=row.retries,
-        lost=row.lost,
-        worker=row.worker,
-        worker_pid=row.worker_pid,
-        checkpoint=row.checkpoint,
-        checkpoint_at=row.checkpoint_at,
-        args=_parsed(row.args),
-        kwargs=_parsed(row.kwargs),
-        result=_parsed(row.result),
-        standing=standing,
     )
 
 
