@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -32,20 +32,27 @@ def environment(
     }
 
 
-@pytest.fixture(scope="module")
-def shop(environment: dict[str, str]) -> Iterator[ModuleType]:
-    """The app, imported anew for this module's servers."""
+@contextmanager
+def imported_app(name: str, environment: dict[str, str]) -> Iterator[ModuleType]:
+    """Import an app module anew, for the servers that the environment names."""
     before = dict(os.environ)
     os.environ.update(environment)
     finalizers = set(celery_state._on_app_finalizers)
-    sys.modules.pop(APP, None)
-    module = importlib.import_module(APP)
+    sys.modules.pop(name, None)
+    module = importlib.import_module(name)
     yield module
     module.app.close()
-    celery_state._on_app_finalizers = finalizers
     module.monitor.database.close()
+    celery_state._on_app_finalizers = finalizers
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def shop(environment: dict[str, str]) -> Iterator[ModuleType]:
+    """The app, imported anew for this module's servers."""
+    with imported_app(APP, environment) as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

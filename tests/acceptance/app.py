@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, Task, chord
 from celery.exceptions import Ignore, Reject
 
-from jobmonitor import JobMonitor, current_job
+from jobmonitor import JobMonitor, current_job, signals
 
 app = Celery("acceptance", broker=os.environ.get("BROKER_URL", "memory://"))
 app.conf.update(
@@ -198,3 +198,22 @@ def dies_at(step: int, marker: str) -> None:
         if number == step and not Path(marker).exists():
             Path(marker).touch()
             os.kill(os.getpid(), 9)
+
+
+@app.task
+def heard(fails: bool) -> None:
+    """Run where signals are listened to."""
+    if fails:
+        raise ValueError("as asked")
+
+
+@signals.job_started.connect
+def on_started(sender: str, attempt: int, **_: Any) -> None:
+    if sender == heard.name:
+        trace(f"started {attempt}")
+
+
+@signals.job_finished.connect
+def on_finished(sender: str, has_errors: bool, **_: Any) -> None:
+    if sender == heard.name:
+        trace(f"finished {has_errors}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from celery import _state as celery_state
 from celery import signature
 
+from jobmonitor.embedded import create_database
+from tests.acceptance_fixtures import imported_app
 from tests.waiting import eventually
 from tests.workers import Worker, workers
 
@@ -22,14 +21,11 @@ APP = "tests.acceptance.late_app"
 def late(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ModuleType]:
-    before, finalizers = dict(os.environ), set(celery_state._on_app_finalizers)
-    os.environ.update(environment)
-    module = importlib.import_module(APP)
-    with workers(Worker(APP, environment, tmp_path_factory.mktemp("log"))):
+    with (
+        imported_app(APP, environment) as module,
+        workers(Worker(APP, environment, tmp_path_factory.mktemp("log"))),
+    ):
         yield module
-    os.environ.clear()
-    os.environ.update(before)
-    celery_state._on_app_finalizers = finalizers
 
 
 @pytest.mark.parametrize(
@@ -93,6 +89,16 @@ def test_called_directly_or_eagerly_a_task_is_no_job(late: ModuleType) -> None:
     assert late.touched("hi") == "hi False"
     assert late.touched.apply(("hi",)).get() == "hi False"
     assert len(late.monitor.jobs.find(limit=500).jobs) == before
+
+
+def test_a_worker_refuses_a_database_without_our_tables(
+    late: ModuleType, environment: dict[str, str], tmp_path: Path
+) -> None:
+    url = create_database(environment["JOBMONITOR_DATABASE_URL"], "without_tables")
+    extra = {"JOBMONITOR_DATABASE_URL": url}
+    worker = Worker(APP, environment | extra, tmp_path).start(wait=False)
+    assert worker.wait(30) == 1
+    assert "run `celery -A your_app jobs migrate`" in worker.log.splitlines()[-1]
 
 
 def test_an_app_is_adopted_once(late: ModuleType) -> None:
