@@ -133,15 +133,19 @@ class Rescue:
     # -- outbox ----------------------------------------------------------------------------
 
     def _empty_outbox(self) -> None:
+        """Tell what is owed; what cannot be told now is tried again at the next beat."""
+        failed: list[str] = []
         while True:
             with self._database.transaction() as connection:
-                rows = fetch(connection, "outbox", {})
+                rows = fetch(connection, "outbox", {"failed": failed})
                 if not rows:
                     return
-                self._tell(rows[0])
-                fetch(connection, "told", {"id": rows[0].id})
+                if self._tell(rows[0]):
+                    fetch(connection, "told", {"id": rows[0].id})
+                else:
+                    failed.append(rows[0].id)
 
-    def _tell(self, row: Any) -> None:
+    def _tell(self, row: Any) -> bool:
         """Tell Celery of an end that it did not see: result, chord part, errbacks."""
         request = self._context(row)
         backend = self._monitor.app.backend
@@ -154,6 +158,8 @@ class Rescue:
             tell()
         except Exception:
             logger.exception("jobmonitor: Celery could not be told of the end of %s", row.id)
+            return False
+        return True
 
     def _context(self, row: Any) -> Context:
         if row.envelope is None:
