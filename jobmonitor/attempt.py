@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from billiard.common import terminate_handler_fired
 from celery import Celery, states
+from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
 
 from jobmonitor import signals
@@ -154,12 +155,16 @@ class Execution:
         return job
 
     def _announce(self, task: Any, claimed: Any) -> None:
-        request = task.request
-        if claimed.outbox == "forget":
-            self._app.backend.forget(request.id)
-        if task.track_started_by_app and not task.ignore_result and not request.ignore_result:
-            meta = {"pid": os.getpid(), "hostname": request.hostname}
-            self._app.backend.store_result(request.id, meta, states.STARTED, request=request)
+        """Tell Celery's result backend that a run begins; one that fails does not end the job."""
+        request, backend = task.request, self._app.backend
+        try:
+            if claimed.outbox == "forget" and not isinstance(backend, DisabledBackend):
+                backend.forget(request.id)
+            if task.track_started_by_app and not (task.ignore_result or request.ignore_result):
+                meta = {"pid": os.getpid(), "hostname": request.hostname}
+                backend.store_result(request.id, meta, states.STARTED, request=request)
+        except Exception as error:
+            logger.warning("the result backend was not told of job %s: %r", request.id, error)
         signals.job_started.send(sender=task.name, job_id=request.id, attempt=claimed.attempt)
 
     # -- run -------------------------------------------------------------------------------

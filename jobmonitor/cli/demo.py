@@ -1,190 +1,317 @@
 """`jobs demo`: servers, workers, beat, web server and jobs, from one command to one Ctrl-C.
 
-Runs in: the terminal.
+Runs in: the terminal. Only the main thread starts processes and prints; another one dispatches
+the jobs, because that waits for some of them.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import queue
+import shlex
 import signal
+import socket
 import sys
 import threading
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import click
 
-from jobmonitor.cli.processes import Processes, free_port
+from jobmonitor.cli.processes import Processes, say
 from jobmonitor.cli.terminal import end_with, monitor_of, seconds, sentences
-from jobmonitor.embedded import EmbeddedServers
-from jobmonitor.errors import ConfigurationError
+from jobmonitor.embedded import Addresses, EmbeddedServers
+from jobmonitor.embedded.directory import ServerDirectory, is_alive
+from jobmonitor.embedded.process import HOST, free_port
+from jobmonitor.errors import ConfigurationError, JobMonitorError
+from jobmonitor.records.database import Database, migrate
+from jobmonitor.records.queries import Filters, Queries
+from jobmonitor.records.tokens import Tokens
 from jobmonitor.settings import DATABASE_URL_VARIABLE
 
 BROKER_URL_VARIABLE = "BROKER_URL"
-_WORKERS = ("one", "two")
+TOKEN_NAME = "demo"
+_TICK = 0.2
+#: within this time the web server answers and a job has finished, or it is said that not
+_PATIENCE = 60.0
+#: so long the first worker and the web server have the machine for themselves, at most
+_ALONE = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class AppPlace:
+    """Where the app is: as it was given with -A, its module, its name in there."""
+
+    given: str
+    module: str
+    attribute: str
 
 
 @click.command("demo")
 @click.option("--directory", type=click.Path(path_type=Path), default=Path(".demo"),
-              show_default=True, help="Where its data and logs are kept.")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Forget the data of earlier starts.")
+              show_default=True, help="Where its data, files and logs are kept.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Empty the directory first.")
 @click.option("--port", type=int, help="Port of the web server; a free one by default.")
 @click.pass_context
 @sentences
 def demo(ctx: click.Context, directory: Path, fresh: bool, port: int | None) -> None:
-    """Start the app with servers of its own, and give it jobs to run.
+    """Run this app with servers, workers, beat, a web server and jobs to look at.
 
-    Each start dispatches the jobs again; importing twice changes nothing. With
-    JOBMONITOR_DATABASE_URL and BROKER_URL in the environment it uses those servers instead.
+    Postgres and Valkey are its own, on free ports of this machine, and their data are kept for
+    the next start. With JOBMONITOR_DATABASE_URL and BROKER_URL both in the environment those
+    are used instead. Ctrl-C stops everything within seconds; what ran then goes on at the next
+    start. The jobs are those of the app's `demo`, a callable that takes the directory and
+    yields lines to print; they are submitted at each start: importing twice changes nothing.
     """
-    name = _app_name(ctx)
-    began = time.monotonic()
-    with ExitStack() as stack:
-        stop = _stop_on_signals()
-        addresses = _servers(stack, directory.absolute(), fresh)
-        os.environ.update(addresses)
-        processes = Processes(directory.absolute() / "logs", stop)
-        stack.callback(processes.stop)
-        started = _start_app(name, directory.absolute(), processes, port)
-        click.echo(_greeting(name, directory, started))
-        _first_finish(name, started["job"], began, stop)
-        processes.watch()
-        click.echo("\nstopping")
-    click.echo("stopped; nothing is left running")
+    place = _place_of_app(ctx)
+    given = _given_addresses(fresh)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    running = ExitStack()
+    try:
+        Demo(place, directory, running).run(given, fresh, _checked(port))
+    except KeyboardInterrupt:
+        say("\nstopping")
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        running.close()
+    say("stopped; nothing is left running")
 
 
-def _app_name(ctx: click.Context) -> str:
-    """The module of the app given with -A, which must dispatch the jobs of a demo."""
-    app = monitor_of(ctx).app
-    for name, module in list(sys.modules.items()):
-        if getattr(module, "app", None) is app and hasattr(module, "dispatch_demo"):
-            return name
-    return end_with("this app has no dispatch_demo(directory): the demo is celery_app's")
+class Demo:
+    """One start of the demo, from its servers to the moment when it is interrupted."""
 
+    def __init__(self, place: AppPlace, directory: Path, running: ExitStack) -> None:
+        self._place = place
+        self._directory = directory
+        self._running = running
+        self._began = time.monotonic()
+        self._began_at = datetime.now(UTC)
+        self._servers: EmbeddedServers | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._web = ""
+        self._welcomed = self._saw_finish = self._is_complete = False
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    def run(self, given: Addresses | None, fresh: bool, port: int) -> None:
+        """Start everything, then watch over it for ever."""
+        self._take_directory(fresh)
+        addresses = given or self._start_servers()
+        os.environ[DATABASE_URL_VARIABLE] = addresses.database_url
+        os.environ[BROKER_URL_VARIABLE] = addresses.broker_url
+        os.environ["JOBMONITOR_APP"] = f"{self._place.module}:{self._place.attribute}"
+        migrate(addresses.database_url)
+        self._database = Database(addresses.database_url)
+        self._running.callback(self._database.close)
+        self._start_processes(port)
+        threading.Thread(target=self._dispatch, daemon=True).start()
+        self._write_environment()
+        while True:
+            self._tick()
+            time.sleep(_TICK)
 
+    # -- start -----------------------------------------------------------------------------
 
-def _servers(stack: ExitStack, directory: Path, fresh: bool) -> dict[str, str]:
-    """Use the servers that the environment names, or start our own."""
-    given = [os.environ.get(DATABASE_URL_VARIABLE), os.environ.get(BROKER_URL_VARIABLE)]
-    if any(given) and not all(given):
-        raise ConfigurationError(
-            f"set both {DATABASE_URL_VARIABLE} and {BROKER_URL_VARIABLE}, or neither"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    if fresh:
-        shutil.rmtree(directory / "logs", ignore_errors=True)
-    if given[0] and given[1]:
-        return {DATABASE_URL_VARIABLE: given[0], BROKER_URL_VARIABLE: given[1]}
-    click.echo("starting Postgres and Valkey")
-    addresses = stack.enter_context(EmbeddedServers(directory / "servers", fresh=fresh))
-    return {
-        DATABASE_URL_VARIABLE: addresses.database_url,
-        BROKER_URL_VARIABLE: addresses.broker_url,
-    }
+    def _take_directory(self, fresh: bool) -> None:
+        directory = ServerDirectory(self._directory)
+        directory.lock()
+        self._running.callback(directory.unlock)
+        if fresh:
+            directory.empty()
+        (self._directory / "logs").mkdir(exist_ok=True)
 
+    def _start_servers(self) -> Addresses:
+        say("starting Postgres and Valkey")
+        self._servers = EmbeddedServers(self._directory / "servers")
+        return self._running.enter_context(self._servers)
 
-def _start_app(
-    name: str, directory: Path, processes: Processes, port: int | None
-) -> dict[str, Any]:
-    """Migrate, start the processes, dispatch the jobs; what a person needs to know."""
-    module = _imported_for(name)
-    module.monitor.migrate()
-    celery = [sys.executable, "-m", "celery", "-A", name]
-    for worker in _WORKERS:
-        command = [
-            *celery, "worker", "-n", f"{worker}@demo", "-c", "2", "-l", "INFO",
-            "--without-gossip", "--without-mingle",
-        ]  # fmt: skip
-        processes.start(f"worker-{worker}", command)
-    schedule = directory / "beat-schedule"
-    processes.start("beat", [*celery, "beat", "-l", "INFO", "-s", str(schedule)])
-    port = port or free_port()
-    os.environ["JOBMONITOR_APP"] = f"{name}:app"
-    web = ["-m", "gunicorn", "-b", f"127.0.0.1:{port}", "-k", "gthread", "--threads", "8"]
-    web += ["--graceful-timeout", "2", "flask_panel:create_app()"]
-    processes.start("web", [sys.executable, *web])
-    job = module.dispatch_demo(directory)
-    producer = Path(module.__file__ or "").with_name("deploy") / "event_producer.py"
-    if producer.exists():
-        processes.run([sys.executable, str(producer), "order-paid", "stock-low"])
-    return {"port": port, "job": job, "token": _token(module.monitor, directory)}
+    def _start_processes(self, port: int) -> None:
+        say(f"starting two workers, beat and the web server, logs in {self._directory}/logs")
+        self._processes = Processes(self._directory / "logs")
+        self._running.callback(self._processes.stop)
+        self._start_worker("one")
+        self._processes.start(
+            "web", "gunicorn", "-b", f"{HOST}:{port}", "-k", "gthread", "--threads", "16",
+            "--graceful-timeout", "2", "--no-control-socket", "flask_panel:create_app()",
+        )  # fmt: skip
+        self._web = f"http://{HOST}:{port}"
 
+    def _start_worker(self, name: str) -> None:
+        options = ("-n", f"{name}@demo", "-c", "2", "-l", "INFO")
+        quick = ("--without-gossip", "--without-mingle")
+        celery = ("celery", "-A", self._place.given, "worker")
+        self._processes.start(f"worker-{name}", *celery, *options, *quick)
 
-def _imported_for(name: str) -> Any:
-    """Import the app anew: its addresses were not known when the command began."""
-    sys.modules.pop(name, None)
-    return import_module(name)
+    def _start_the_rest(self) -> None:
+        """Start what the first job does not need: four at once would only wait longer."""
+        self._is_complete = True
+        self._start_worker("two")
+        schedule = ("-s", str(self._directory / "beat-schedule"), "-l", "INFO")
+        self._processes.start("beat", "celery", "-A", self._place.given, "beat", *schedule)
 
+    def _dispatch(self) -> None:
+        """Submit the jobs of the app, imported anew: now it finds its servers."""
+        try:
+            sys.modules.pop(self._place.module)
+            app = getattr(import_module(self._place.module), self._place.attribute)
+            if not hasattr(app, "demo"):
+                self._lines.put("this app has no `demo`: no jobs are submitted")
+                return
+            for line in app.demo(self._directory):
+                self._lines.put(line)
+        except Exception as error:
+            self._lines.put(f"not all jobs were submitted: {error!r}")
 
-def _token(monitor: Any, directory: Path) -> str:
-    """The operator's token of this directory; made at the first start, kept like a password."""
-    from jobmonitor.records.tokens import Tokens
+    # -- watch -----------------------------------------------------------------------------
 
-    file = directory / "token"
-    tokens = Tokens(monitor.database)
-    if file.exists() and tokens.check(file.read_text().strip()):
-        return file.read_text().strip()
-    if any(token["name"] == "demo" for token in tokens.list()):
-        tokens.revoke("demo")
-    secret = tokens.create("demo", "operator")
-    file.touch(mode=0o600)
-    file.write_text(secret)
-    return secret
+    def _tick(self) -> None:
+        self._revive_servers()
+        self._processes.revive()
+        elapsed = time.monotonic() - self._began
+        late = elapsed > _PATIENCE
+        if not self._welcomed and (late or _answers(self._web)):
+            self._welcome(late)
+        if not self._saw_finish:
+            self._look_for_finish(late)
+        if not self._is_complete and (self._saw_finish or elapsed > _ALONE):
+            self._start_the_rest()
+        while self._welcomed and not self._lines.empty():
+            say(f"  {self._lines.get()}")
 
+    def _revive_servers(self) -> None:
+        for server in (self._servers.postgres, self._servers.redis) if self._servers else ():
+            if not is_alive(server.pid):
+                say(f"{server.title} ended; it is started again")
+                server.start()
 
-def _greeting(name: str, directory: Path, started: dict[str, Any]) -> str:
-    env = directory / "env"
-    env.touch(mode=0o600)
-    names = (DATABASE_URL_VARIABLE, BROKER_URL_VARIABLE)
-    env.write_text("".join(f"export {n}={os.environ[n]!r}\n" for n in names))
-    url = f"http://127.0.0.1:{started['port']}"
-    jobs = f"{Path(sys.executable).parent.name}/celery -A {name} jobs"
-    if Path(sys.executable).parent.parent == Path.cwd() / ".venv":
-        jobs = f".venv/{jobs}"
-    return f"""
-  API     {url}/api/v1/jobs        described by {url}/api/v1/openapi.json
-  token   {started["token"]}
-  logs    {directory}/logs
+    def _welcome(self, late: bool) -> None:
+        self._welcomed = True
+        if late:
+            say(f"the web server does not answer: see {self._directory}/logs/web.log")
+        celery = f"celery -A {self._place.given}"
+        token = (self._directory / "token").read_text()
+        say(f"""
+web       {self._web}/api/v1/jobs, described by {self._web}/api/v1/openapi.json
+token     {token}
+data      {self._directory}, kept for the next start (--fresh starts anew)
 
 In a second terminal, in this folder:
 
-  . {env}
-  {jobs} list
-  {jobs} tree --follow {started["job"]}
-  {jobs} list --q Export          # stop the export at 40 %, then resume it:
-  {jobs} stop ID
-  {jobs} resume ID
-  .venv/bin/celery -A {name} call {name}.endless_loop     # only force-stop ends it
-  curl -H "Authorization: Bearer $(cat {directory}/token)" {url}/api/v1/jobs
+  . {shlex.quote(str(self._directory / "env"))}
+  {celery} jobs list --all
+  {celery} control -d one@demo shutdown    # no reply; it is started again
+  curl -H "Authorization: Bearer $JOBMONITOR_TOKEN" $JOBMONITOR_WEB/api/v1/jobs""")
 
-Ctrl-C stops everything.
-"""
-
-
-def _first_finish(name: str, job_id: str, began: float, stop: threading.Event) -> None:
-    """Say when the first job was done, counted from the start of the command."""
-    jobs = sys.modules[name].monitor.jobs
-    since = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
-    while not stop.wait(0.1):
-        page = jobs.find(status=("finished",), finished_from=since, roots_only=False, limit=1)
-        if page.jobs:
-            took = seconds(time.monotonic() - began)
-            click.echo(f"the first job finished {took} after the start")
+    def _look_for_finish(self, late: bool) -> None:
+        """Say when the first job was done, counted from the start of this command."""
+        wanted = Filters(
+            status=("finished",), system=False, finished_from=self._began_at, roots_only=False
+        )
+        try:
+            jobs = Queries(self._database).find(wanted).jobs
+        except JobMonitorError:
             return
-        if time.monotonic() - began > 60:
-            click.echo("no job has finished within a minute; look at the logs", err=True)
-            return
+        ends = [job.finished_at for job in jobs if job.finished_at]
+        self._saw_finish = bool(ends) or late
+        if ends:
+            took = (min(ends) - self._began_at).total_seconds()
+            say(f"the first job finished after {seconds(took)}")
+        elif late:
+            say(f"no job has finished: see {self._directory}/logs")
+
+    # -- what a second terminal needs ------------------------------------------------------
+
+    def _write_environment(self) -> None:
+        programs = str(Path(sys.executable).parent)
+        exports = {
+            DATABASE_URL_VARIABLE: os.environ[DATABASE_URL_VARIABLE],
+            BROKER_URL_VARIABLE: os.environ[BROKER_URL_VARIABLE],
+            "JOBMONITOR_WEB": self._web,
+            "JOBMONITOR_TOKEN": self._token(),
+        }
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+        lines.append(f'export PATH={shlex.quote(programs)}:"$PATH"')
+        _write_secret(self._directory / "env", "\n".join(lines) + "\n")
+
+    def _token(self) -> str:
+        """Return an operator's token for the API: that of the last start, or a new one."""
+        file, tokens = self._directory / "token", Tokens(self._database)
+        if file.exists() and tokens.check(file.read_text()):
+            return file.read_text()
+        if any(token["name"] == TOKEN_NAME for token in tokens.list()):
+            tokens.revoke(TOKEN_NAME)
+        _write_secret(file, tokens.create(TOKEN_NAME, "operator"))
+        return file.read_text()
+
+
+def _place_of_app(ctx: click.Context) -> AppPlace:
+    """Find the module of the app given with -A."""
+    app = monitor_of(ctx).app
+    given = str(ctx.find_root().params.get("app") or "")
+    named = given.partition(":")[0]
+    for module in (named, named.rpartition(".")[0], f"{named}.celery"):
+        for attribute, value in vars(sys.modules.get(module, object)).items():
+            if value is app:
+                return AppPlace(given, module, attribute)
+    end_with(f"the app {given!r} is no name in a module, and workers could not import it")
+
+
+def _given_addresses(fresh: bool) -> Addresses | None:
+    """Read the addresses of servers that are there already, if the environment has them."""
+    database_url = os.environ.get(DATABASE_URL_VARIABLE)
+    broker_url = os.environ.get(BROKER_URL_VARIABLE)
+    if not database_url and not broker_url:
+        return None
+    if not database_url or not broker_url:
+        raise ConfigurationError(
+            f"set both {DATABASE_URL_VARIABLE} and {BROKER_URL_VARIABLE} to use servers that "
+            "are there already, or neither"
+        )
+    if fresh:
+        raise ConfigurationError(
+            f"--fresh empties only servers of its own; {DATABASE_URL_VARIABLE} names another"
+        )
+    return Addresses(database_url, broker_url)
+
+
+def _checked(port: int | None) -> int:
+    if port is None:
+        return free_port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise ConfigurationError(f"port {port} cannot be used: {error}") from error
+    return port
+
+
+def _answers(web: str) -> bool:
+    try:
+        with urlopen(f"{web}/healthz", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _write_secret(file: Path, text: str) -> None:
+    file.unlink(missing_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as new:
+        new.write(text)
+
+
+def _interrupt(*_: Any) -> None:
+    """End the demo, once: what comes while it stops is ignored."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 COMMANDS = {"demo": demo}

@@ -1,102 +1,131 @@
-"""Processes that belong to a demo: started, watched, and gone with it.
+"""The processes of a demo: started, watched, started again, and gone when the demo is gone.
 
-Runs in: the terminal.
+Runs in: the terminal, in its main thread: a process dies with the thread that started it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-_PR_SET_PDEATHSIG = 1
-_PATIENCE = 8.0
-_RESTARTS_MAX = 5
+from jobmonitor.embedded.process import BECOME
+
+#: a worker ends its jobs or drains them within this time, or is killed
+PATIENCE = 4.0
+#: what a process is sent when the demo was killed and can ask nobody any more
+DEATH_SIGNAL = signal.SIGKILL
+#: what ends sooner than this did not start
+_TOO_SOON = 10.0
+_TRIES = 3
 
 
 @dataclass(slots=True)
-class _Started:
+class Process:
+    """One process of the demo; its output goes to a log file."""
+
     name: str
     command: list[str]
-    process: subprocess.Popen[bytes]
-    restarts: int = 0
+    log: Path
+    _tries: int = 0
+    _began: float = 0.0
+    _popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, in a session of its own: a Ctrl-C is for the demo."""
+        become = [sys.executable, "-I", "-S", "-c", BECOME]
+        facts = [str(os.getpid()), str(int(DEATH_SIGNAL)), "0", "0"]
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [*become, *facts, *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._began = time.monotonic()
+        self._tries += 1
+
+    def revive(self) -> None:
+        """Start it again where it has ended, and say so; not when it never got far."""
+        code = self._popen.poll() if self._popen else None
+        if code is None or self._popen is None:
+            return
+        if time.monotonic() - self._began > _TOO_SOON:
+            self._tries = 0
+        ended = f"{self.name} ended ({_reason(code)})"
+        if self._tries < _TRIES:
+            say(f"{ended}; it is started again")
+            self.start()
+        else:
+            self._popen = None
+            say(f"{ended} {_TRIES} times in a row and stays down: {self._last_line()}")
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        if self._popen is not None:
+            self._popen.terminate()
+
+    def end(self, deadline: float) -> None:
+        """Wait until it has ended; at the deadline (of time.monotonic) kill it."""
+        if self._popen is None:
+            return
+        try:
+            self._popen.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        self._popen = None
+
+    def _last_line(self) -> str:
+        lines = self.log.read_text("utf-8", "replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f"{said[-1] if said else 'it said nothing'} (see {self.log})"
 
 
 class Processes:
-    """Starts processes whose output goes to log files; they die when this process dies."""
+    """The processes of one demo, in the order of their start."""
 
-    def __init__(self, logs: Path, stop: threading.Event) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
+    def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._stop = stop
-        self._started: list[_Started] = []
+        self._all: list[Process] = []
 
-    def start(self, name: str, command: list[str]) -> None:
-        """Start a process that is to run until the end."""
-        self._started.append(_Started(name, command, self._spawn(name, command)))
+    def start(self, name: str, *command: str) -> None:
+        """Start a Python module with arguments, its log begun anew."""
+        log = self._logs / f"{name}.log"
+        log.unlink(missing_ok=True)
+        process = Process(name, [sys.executable, "-m", *command], log)
+        self._all.append(process)
+        process.start()
 
-    def run(self, command: list[str]) -> None:
-        """Run a short process to its end."""
-        subprocess.run(command, check=False, timeout=30, stdout=subprocess.DEVNULL)
-
-    def watch(self) -> None:
-        """Wait until asked to stop; say when a process ends before, and start it again."""
-        while not self._stop.wait(0.5):
-            for one in self._started:
-                code = one.process.poll()
-                if code is None or one.restarts > _RESTARTS_MAX:
-                    continue
-                one.restarts += 1
-                if one.restarts > _RESTARTS_MAX:
-                    click.echo(f"{one.name} ended too often; see its log", err=True)
-                    continue
-                click.echo(f"{one.name} ended ({code}); it is started again", err=True)
-                one.process = self._spawn(one.name, one.command)
+    def revive(self) -> None:
+        """Start again what has ended."""
+        for process in self._all:
+            process.revive()
 
     def stop(self) -> None:
-        """Ask all to end, and after some seconds end them."""
-        for one in reversed(self._started):
-            _signal(one.process, signal.SIGTERM)
-        deadline = time.monotonic() + _PATIENCE
-        for one in self._started:
-            try:
-                one.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal(one.process, signal.SIGKILL)
-                one.process.wait()
-        self._started = []
-
-    def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        with (self._logs / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=_die_with_parent,
-            )  # fmt: skip
+        """End all of them within seconds."""
+        for process in self._all:
+            process.ask_to_end()
+        deadline = time.monotonic() + PATIENCE
+        for process in self._all:
+            process.end(deadline)
+        self._all = []
 
 
-def free_port() -> int:
-    """Find a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def say(text: str) -> None:
+    """Print a line; a terminal that has gone away is no reason to fail."""
+    try:
+        click.echo(text)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  it stays until the end
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    if process.poll() is None:
-        process.send_signal(number)
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
+def _reason(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"

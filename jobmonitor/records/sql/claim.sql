@@ -70,7 +70,7 @@ WITH seen AS (
             ELSE job.outbox END
     FROM judged WHERE job.id = judged.id
       AND verdict NOT IN ('duplicate', 'mine')
-      AND NOT (verdict = 'stale' AND judged.dispatch > %(dispatch)s)
+      AND NOT (verdict = 'stale' AND judged.dispatch <> %(dispatch)s)
     RETURNING job.id, job.status, judged.status AS was, verdict
 ), ended AS (
     SELECT j.* FROM judged j
