@@ -155,7 +155,7 @@ class Execution:
         return job
 
     def _announce(self, task: Any, claimed: Any) -> None:
-        """Tell Celery's result backend that a run begins; one that fails does not end the job."""
+        """Tell the result backend that a run begins; where it fails the job runs all the same."""
         request, backend = task.request, self._app.backend
         try:
             if claimed.outbox == "forget" and not isinstance(backend, DisabledBackend):

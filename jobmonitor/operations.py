@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 FORCE_STOP_COMMAND = "jobmonitor_force_stop"
 NO_SUCH_JOB = "there is no job with this id"
 _BATCH = 500
+_HELD_ABOVE = {
+    Operation.RESUME: "a job above it is canceled",
+    Operation.RESTART: "a job above it is stopped or canceled; resume that one first",
+}
 _TEXT_MAX = 500
 
 
@@ -128,8 +132,8 @@ class Operations:
     def _late_refusal(self, request: Request, standing: Any) -> str:
         """Say why nothing changed though the operation had fitted a moment ago."""
         why_not = None if standing is None else refusal(request.operation, standing)
-        if why_not is None and request.operation is Operation.RESUME:
-            return "a job above it is canceled"
+        if why_not is None and request.operation in _HELD_ABOVE:
+            return _HELD_ABOVE[request.operation]
         return why_not or "it changed meanwhile; look again"
 
     # -- the verbs -------------------------------------------------------------------------

@@ -69,7 +69,18 @@ _RULE = {
     Operation.REMOVE_LOW_PRIORITY: "only a job that is not final can lose its low priority",
 }
 
+#: the flag that a job must have for an operation on it
+_IS_LOW = {Operation.SET_LOW_PRIORITY: False, Operation.REMOVE_LOW_PRIORITY: True}
 _GUARDED = frozenset({Operation.STOP, Operation.FORCE_STOP, Operation.CANCEL})
+
+
+@dataclass(frozen=True, slots=True)
+class Descendants:
+    """A kind of unfinished descendants; `guarded` ones take no stop, force stop or cancel."""
+
+    status: Status
+    guarded: bool
+    low_priority: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +88,9 @@ class Standing:
     """The facts of one job that decide which operations fit it.
 
     `unfinished` counts its descendants that are not final, `unfinished_of_run` those of its
-    last run, and `below` holds their statuses, each with whether it is guarded against stop,
-    force stop and cancel, so that a finished parent still offers what its descendants can take.
-    `told` says that its end was handed on: link, chain, chord and Celery's result.
+    last run, and `below` holds their kinds, so that a finished parent still offers what its
+    descendants can take. `for_members`: it waits for the canvas that stands in for it. `told`:
+    its end was handed on to link, chain and chord.
     """
 
     status: Status
@@ -90,7 +101,8 @@ class Standing:
     is_group: bool = False
     unfinished: int = 0
     unfinished_of_run: int = 0
-    below: frozenset[tuple[Status, bool]] = frozenset()
+    below: frozenset[Descendants] = frozenset()
+    for_members: bool = False
     told: bool = True
 
 
@@ -102,14 +114,14 @@ def refusal(operation: Operation, job: Standing) -> str | None:
         return _restart_refusal(job)
     if job.is_group and operation in _GUARDED | {Operation.RESUME}:
         return "a group runs nothing itself; the operation acts on its members"
+    if job.for_members and operation is Operation.STOP:
+        return "its members run; the operation acts on them"
     if operation is Operation.FORCE_STOP and job.status is Status.PENDING:
         return "stop it: nothing runs yet"
     if job.status not in FITTING[operation]:
         return f"{_RULE[operation]}; this one is {job.status.shown}"
-    if operation is Operation.SET_LOW_PRIORITY and job.low_priority:
-        return "it has low priority already"
-    if operation is Operation.REMOVE_LOW_PRIORITY and not job.low_priority:
-        return "it does not have low priority"
+    if _IS_LOW.get(operation, job.low_priority) != job.low_priority:
+        return "it has low priority already" if job.low_priority else "it has no low priority"
     return None
 
 
@@ -141,6 +153,8 @@ def fits_below(operation: Operation, job: Standing) -> bool:
     if operation is Operation.RESTART or (guarded and job.system and not job.stoppable):
         return False
     return any(
-        status in FITTING[operation] and not (guarded and is_guarded)
-        for status, is_guarded in job.below
+        kind.status in FITTING[operation]
+        and not (guarded and kind.guarded)
+        and _IS_LOW.get(operation, kind.low_priority) == kind.low_priority
+        for kind in job.below
     )

@@ -94,7 +94,7 @@ class Submission:
             return None
         if name == _STAND_IN and self._stand_in(sent):
             return None
-        task = self._app._tasks.get(name)
+        task = self._tasks().get(name)
         if not is_tracked(name, task):
             self._mark_parent(sent, job)
             return self._dispatch.send(producer, sent, options)
@@ -116,7 +116,7 @@ class Submission:
             due_at = datetime.now(UTC) + timedelta(seconds=delay) if delay else None
             return replace(turn, due_at=due_at)
         stored = self._dispatch.pack(message)
-        task = self._app._tasks.get(message.name)
+        task = self._tasks().get(message.name)
         shown = self._redactor.arguments(getattr(task, "run", None), *message.body[:2])
         return replace(
             turn, due_at=message.due_at, envelope=stored.envelope, body=stored.body,
@@ -239,6 +239,11 @@ class Submission:
         if nearest:
             message.headers[HEADER] = {"parent": nearest}
 
+    def _tasks(self) -> Any:
+        """The tasks of the app; finalized, or their options would be unknown."""
+        app = self._app
+        return app.tasks if app.finalized or app.autofinalize else app._tasks
+
     def _request(self) -> Any:
         task = self._app.current_worker_task
         return task.request if task else {}
@@ -290,7 +295,9 @@ class Submission:
             }  # fmt: skip
             rows = fetch(connection, "restart", facts)
             if not rows:
-                raise JobExists(job.id, "not done yet: it or a descendant is unfinished")
+                raise JobExists(
+                    job.id, "not done yet: it or a descendant is unfinished, or held"
+                )
             self._publish_in_transaction(message, rows[0])
 
     def _stand_in(self, message: Message) -> bool:

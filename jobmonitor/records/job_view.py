@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jobmonitor.states import FINAL, Operation, Standing, Status, operations_offered
+from jobmonitor.states import (
+    FINAL,
+    Descendants,
+    Operation,
+    Standing,
+    Status,
+    operations_offered,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """Unfinished descendants of one status; `of_run` of them belong to the last run."""
+    """Unfinished descendants of one kind; `of_run` of them belong to the last run."""
 
-    status: Status
-    guarded: bool
+    kind: Descendants
     jobs: int
     of_run: int
 
@@ -188,7 +194,8 @@ def _standing(
         is_group=row.is_group,
         unfinished=left,
         unfinished_of_run=of_run,
-        below=frozenset((some.status, some.guarded) for some in below or ()),
+        below=frozenset(some.kind for some in below or ()),
+        for_members=row.pending_because == "members" and status is Status.PENDING,
         told=row.continued and row.outbox in (None, "forget"),
     )
 

@@ -21,7 +21,7 @@ from jobmonitor.records.database import Database
 from jobmonitor.records.job_view import Below, JobView, view_of
 from jobmonitor.records.tables import job, job_children, job_event, job_run
 from jobmonitor.redaction import storable
-from jobmonitor.states import FINAL, Standing, Status
+from jobmonitor.states import FINAL, Descendants, Standing, Status
 
 LIMIT_MAX = 500
 _TREE_MAX = 1_000
@@ -149,7 +149,9 @@ class Queries:
         counts: dict[str, list[Below]] = {}
         if busy:
             for row in self._database.rows("below", {"ids": busy}):
-                some = Below(Status(row.status), row.guarded, row.jobs, row.of_run)
+                some = Below(
+                    Descendants(Status(row.status), row.guarded, row.low), row.jobs, row.of_run
+                )
                 counts.setdefault(row.top, []).append(some)
         return counts
 

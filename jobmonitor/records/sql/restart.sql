@@ -1,5 +1,6 @@
 -- restart: a new run of a finished job; the ended one goes to its history. Its own hold goes.
--- The caller publishes before it commits. Nothing comes back where it does not fit. O(1) and one
+-- The caller publishes before it commits. Nothing comes back where it does not fit, or where a
+-- hold is above it. O(1) and one
 -- look at its unfinished descendants.
 WITH RECURSIVE below AS (
     SELECT c.id, c.status FROM job c JOIN job p ON p.id = c.parent_id
@@ -12,6 +13,9 @@ WITH RECURSIVE below AS (
       AND (restartable OR %(anyway)s) AND continued
       AND coalesce(outbox, 'forget') = 'forget'
       AND NOT EXISTS (SELECT FROM below WHERE status NOT IN ('finished', 'canceled'))
+      AND (parent_id IS NULL OR system AND NOT stoppable OR (
+          SELECT job_held(p.root_id, p.id, p.parent_id) FROM job p WHERE p.id = job.parent_id
+      ) IS NULL)
     FOR NO KEY UPDATE
 ), history AS (
     INSERT INTO job_run (job_id, run, started_at, finished_at, waited, first_wait, ran, attempts,
@@ -41,6 +45,10 @@ WITH RECURSIVE below AS (
     SELECT id, %(envelope)s, %(body)s FROM changed WHERE %(envelope)s::text IS NOT NULL
     ON CONFLICT (job_id) DO UPDATE SET envelope = excluded.envelope, body = excluded.body,
         outcome = NULL
+), reopened AS (
+    UPDATE job SET status = 'running', finished_at = NULL, running_since = clock_timestamp()
+    FROM changed WHERE job.id = changed.parent_id AND job.type = 'group'
+      AND job.status = 'finished'
 ), noted AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
     SELECT id, 'restart', %(actor)s, was, status, %(reason)s FROM changed
