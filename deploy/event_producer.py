@@ -1,4 +1,7 @@
-"""An outside service that sends events to the app, by plain Celery: it has no jobmonitor."""
+"""An outside service that sends events to the app by plain Celery; it has no jobmonitor.
+
+BROKER_URL=redis://… python deploy/event_producer.py NAME…
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,13 @@ import sys
 
 from celery import Celery
 
-app = Celery("service", broker=os.environ["BROKER_URL"])
 
-
-def send(name: str, seconds: float = 3) -> str:
-    """Send one event; the id of its job."""
-    event = {"name": name, "seconds": seconds}
-    return str(app.send_task("celery_app.handle_event", ({**event},)).id)
+def send(*names: str) -> None:
+    """Send an event with each name."""
+    with Celery("service", broker=os.environ["BROKER_URL"]) as service:
+        for name in names:
+            service.send_task("celery_app.handle_event", [{"name": name, "seconds": 5.0}])
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["order-paid"]:
-        sys.stdout.write(f"{send(name)}\n")
+    send(*sys.argv[1:])

@@ -155,7 +155,7 @@ class Execution:
         return job
 
     def _announce(self, task: Any, claimed: Any) -> None:
-        """Tell the result backend that a run begins; where it fails the job runs all the same."""
+        """Tell the result backend that a run begins; where that fails the job still runs."""
         request, backend = task.request, self._app.backend
         try:
             if claimed.outbox == "forget" and not isinstance(backend, DisabledBackend):

@@ -1,0 +1,26 @@
+"""A database with all tables, empty when a test begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.factories import Records
+
+
+@pytest.fixture(scope="module")
+def database_of_module(database_url: str) -> Iterator[Records]:
+    """One pool of connections for the tests of a module."""
+    records = Records(database_url)
+    yield records
+    records.database.close()
+
+
+@pytest.fixture
+def records(database_of_module: Records) -> Records:
+    """No jobs, and the living workers w1 and w2."""
+    database_of_module.clear()
+    database_of_module.worker("w1")
+    database_of_module.worker("w2")
+    return database_of_module
