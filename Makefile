@@ -18,7 +18,7 @@ demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: lint
-	$(BIN)/pytest -n $(PYTEST_WORKERS)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
