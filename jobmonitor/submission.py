@@ -334,9 +334,10 @@ def _own(options: dict[str, Any], headers: dict[str, Any]) -> Own:
         value = options.pop(name, None)
         if value is not None:
             own[name] = value
-    for name in ("run_by", "key"):
-        if own.get(name) is not None:
-            own[name] = cut(storable(str(own[name])), _ID_MAX)
+    for name in own.keys() & {"run_by", "key"}:
+        own[name] = cut(storable(str(own[name])), _ID_MAX)
+    for name in own.keys() & {"low_priority", "system", "detached"}:
+        own[name] = bool(own[name])
     return replace(Own(), **own)
 
 

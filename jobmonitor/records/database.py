@@ -160,37 +160,30 @@ def fetch(
 
 def migrate(url: str) -> None:
     """Bring the database to the schema of this version; safe to run at any time, by many."""
-    database = Database(url, pool_size=1)
-    try:
-        with database.engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="READ COMMITTED")
-            with connection.begin():
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1245859, 0)")
-                config = _alembic()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-    except Exception as error:
-        if _is_connection_error(error):
-            raise DatabaseUnavailable(database.address, error) from error
-        raise
-    finally:
-        database.close()
+    with _connected(url) as connection:
+        connection = connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1245859, 0)")
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
 
 
 def migration_state(url: str) -> tuple[str | None, str]:
     """Return (the schema's version, the version that this code wants)."""
+    with _connected(url) as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE})
+        wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
+        return context.get_current_revision(), str(wanted)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    """Connect once, apart from any pool."""
     database = Database(url, pool_size=1)
     try:
-        with database.engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": _VERSION_TABLE}
-            )
-            wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
-            return context.get_current_revision(), str(wanted)
-    except Exception as error:
-        if _is_connection_error(error):
-            raise DatabaseUnavailable(database.address, error) from error
-        raise
+        with database.reading() as connection:
+            yield connection
     finally:
         database.close()
 
@@ -200,10 +193,6 @@ def _alembic() -> Config:
     config.set_main_option("script_location", "jobmonitor:records/migrations")
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _is_connection_error(error: Exception) -> bool:
-    return isinstance(getattr(error, "orig", error), CONNECTION_ERRORS)
 
 
 def _with_driver(url: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from tests.acceptance_fixtures import make_due_now
 from tests.waiting import eventually
 from tests.workers import Worker
 
@@ -45,16 +46,3 @@ def test_a_task_that_must_not_run_twice_ends_with_the_reason(
     assert trace() == ["paid 100"]
     assert (job.has_errors, job.attempt) == (True, 1)
     assert "exitcode 3" in job.error
-
-
-def make_due_now(shop: ModuleType, job_id: str) -> None:
-    """Do not wait 30 s and 5 min: publish the next attempt without its delay."""
-    job = shop.monitor.jobs.wait_for(job_id, "pending", "finished")
-    if job.status == "pending" and job.due_at:
-        with shop.monitor.database.connection() as connection:
-            connection.execute(
-                "UPDATE job SET due_at = NULL, waiting_since = clock_timestamp() WHERE id = %s",
-                (job_id,),
-            )
-        shop.monitor.jobs.set_low_priority(job_id)
-        shop.monitor.jobs.remove_low_priority(job_id)

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 from celery import chain, chord
 
+from tests.acceptance_fixtures import make_due_now
 from tests.waiting import eventually
 from tests.workers import Worker
 
@@ -144,19 +145,6 @@ def test_nothing_starts_after_the_answer_of_a_stop_during_a_fan_out(
     started = _count(shop, result.id, f"started_at > '{answered}'")
     assert started == 0
     assert _count(shop, result.id, "status = 'pending'") == 0
-
-
-def make_due_now(shop: ModuleType, job_id: str) -> None:
-    """Do not wait 30 s and 5 min: publish the next attempt without its delay."""
-    job = shop.monitor.jobs.wait_for(job_id, "pending", "finished")
-    if job.status == "pending" and job.due_at:
-        with shop.monitor.database.connection() as connection:
-            connection.execute(
-                "UPDATE job SET due_at = NULL, waiting_since = clock_timestamp() WHERE id = %s",
-                (job_id,),
-            )
-        shop.monitor.jobs.set_low_priority(job_id)
-        shop.monitor.jobs.remove_low_priority(job_id)
 
 
 def _now(shop: ModuleType) -> object:
