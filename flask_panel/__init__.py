@@ -31,7 +31,8 @@ def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
     ConfigurationError where that is missing.
     """
     app = Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=_BODY_MAX, JSON_SORT_KEYS=False)
+    app.config.update(MAX_CONTENT_LENGTH=_BODY_MAX)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(config)
     app.extensions["jobmonitor"] = monitor or _monitor_from_environment()
     register_headers(app)

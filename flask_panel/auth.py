@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.datastructures import WWWAuthenticate
@@ -21,6 +21,7 @@ from jobmonitor.records.tokens import Bearer, Tokens
 P = ParamSpec("P")
 R = TypeVar("R")
 _FAILURES = "30/minute"
+_LIMITER = "jobmonitor-limiter"
 
 
 def monitor() -> JobMonitor:
@@ -29,11 +30,14 @@ def monitor() -> JobMonitor:
     return found
 
 
-def make_limiter(app: Any) -> Limiter:
-    """Limit failed authentications per address, counted in the broker's Redis if it is one."""
+def register_limiter(app: Flask) -> None:
+    """Limit failed authentications per address, counted in the broker's Redis if it is one.
+
+    Who has a valid token is never limited: behind a proxy all share one address.
+    """
     url = str(app.extensions["jobmonitor"].app.conf.broker_url or "")
     storage = url if url.startswith(("redis://", "rediss://")) else "memory://"
-    return Limiter(
+    app.extensions[_LIMITER] = Limiter(
         get_remote_address,
         app=app,
         storage_uri=app.config.get("RATELIMIT_STORAGE_URI", storage),
@@ -70,4 +74,7 @@ def _bearer() -> Bearer:
 
 
 def _unauthorized(sentence: str) -> Unauthorized:
+    """Count a failure, and raise TooManyRequests where there were too many."""
+    with current_app.extensions[_LIMITER].shared_limit(_FAILURES, scope="authentication"):
+        pass
     return Unauthorized(sentence, www_authenticate=WWWAuthenticate("bearer"))

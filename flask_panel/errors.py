@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -38,11 +38,11 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(JobMonitorError)
     def ours(error: JobMonitorError) -> ResponseReturnValue:
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), 500)
-        return _answer(code, str(error))
+        return _answer(code, public(error))
 
     @app.errorhandler(OperationalError)
     def broker(error: OperationalError) -> ResponseReturnValue:
-        return _answer(503, f"the broker cannot be reached: {error}")
+        return _answer(503, public(error))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> ResponseReturnValue:
@@ -54,8 +54,21 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> ResponseReturnValue:
+        if isinstance(error, RecursionError) and request.is_json:
+            return _answer(400, "this body is nested too deeply")
         logger.error("a request failed", exc_info=error)
         return _answer(500, InternalServerError.description)
+
+
+def public(error: JobMonitorError | OperationalError) -> str:
+    """Say what is wrong without the addresses of servers; those are for the log."""
+    if not isinstance(error, (DatabaseUnavailable, NotMigrated, OperationalError)):
+        return str(error)
+    logger.warning("a server does not answer as it should: %s", error)
+    if isinstance(error, NotMigrated):
+        return "the database needs `celery -A your_app jobs migrate`"
+    name = "database" if isinstance(error, DatabaseUnavailable) else "broker"
+    return f"the {name} cannot be reached"
 
 
 def _sentence(error: HTTPException) -> str:

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
 
 from flask_panel.auth import monitor
+from flask_panel.errors import public
 from jobmonitor.errors import JobMonitorError, NotMigrated
 from jobmonitor.records.database import migration_state
 
@@ -38,7 +39,7 @@ def _database() -> str | None:
         if have != want:
             raise NotMigrated(database.address)
     except JobMonitorError as error:
-        return str(error)
+        return public(error)
     return None
 
 
@@ -47,5 +48,5 @@ def _broker() -> str | None:
         with monitor().app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
     except (OperationalError, OSError) as error:
-        return f"the broker cannot be reached: {error}"
+        return public(OperationalError(str(error)))
     return None

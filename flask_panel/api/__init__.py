@@ -9,7 +9,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from flask_panel.api.jobs import blueprint as jobs
-from flask_panel.auth import make_limiter
+from flask_panel.auth import register_limiter
 
 
 def register_api(app: Flask) -> None:
@@ -25,5 +25,4 @@ def register_api(app: Flask) -> None:
     api = Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.register_blueprint(jobs)
-    limiter = make_limiter(app)
-    limiter.limit("30/minute", deduct_when=lambda response: response.status_code == 401)(jobs)
+    register_limiter(app)

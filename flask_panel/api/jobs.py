@@ -10,6 +10,7 @@ from typing import Any
 from flask import g
 from flask_smorest import Blueprint
 from marshmallow import RAISE
+from werkzeug.exceptions import NotFound
 
 from flask_panel.api import schemas
 from flask_panel.auth import monitor, needs
@@ -30,7 +31,7 @@ def find(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"jobs": [job.as_json() for job in page.jobs], "cursor": page.cursor}
 
 
-@blueprint.get("/<job_id>")
+@blueprint.get("/<path:job_id>")
 @needs("viewer")
 @blueprint.response(200, schemas.JobSchema)
 def get(job_id: str) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def get(job_id: str) -> dict[str, Any]:
     return monitor().jobs.get(job_id).as_json()
 
 
-@blueprint.get("/<job_id>/children")
+@blueprint.get("/<path:job_id>/children")
 @needs("viewer")
 @blueprint.arguments(schemas.PageArguments, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.PageSchema)
@@ -49,7 +50,7 @@ def children(arguments: dict[str, Any], job_id: str) -> dict[str, Any]:
     return {"jobs": [job.as_json() for job in page.jobs], "cursor": page.cursor}
 
 
-@blueprint.get("/<job_id>/tree")
+@blueprint.get("/<path:job_id>/tree")
 @needs("viewer")
 @blueprint.arguments(schemas.TreeArguments, location="query", unknown=RAISE)
 @blueprint.response(200, schemas.TreeSchema)
@@ -59,7 +60,7 @@ def tree(arguments: dict[str, Any], job_id: str) -> dict[str, Any]:
     return {"jobs": [{"depth": node.depth, **node.job.as_json()} for node in nodes]}
 
 
-@blueprint.get("/<job_id>/events")
+@blueprint.get("/<path:job_id>/events")
 @needs("viewer")
 @blueprint.response(200, schemas.EventsSchema)
 def events(job_id: str) -> dict[str, Any]:
@@ -75,7 +76,9 @@ def _apply(operation: Operation, arguments: dict[str, Any]) -> tuple[dict[str, A
             operation, arguments["ids"], reason=arguments.get("reason")
         )
     if all(outcome.status is None for outcome in outcomes):
-        raise JobNotFound(", ".join(outcome.id[:255] for outcome in outcomes[:5]))
+        if len(outcomes) > 1:
+            raise NotFound(f"there is no job with any of these {len(outcomes):,} ids")
+        raise JobNotFound(outcomes[0].id[:255])
     changed = any(outcome.changed for outcome in outcomes)
     return {"outcomes": [_plain(outcome) for outcome in outcomes]}, 200 if changed else 409
 

@@ -28,6 +28,7 @@ from jobmonitor.records.queries import Node
 from jobmonitor.states import FINAL, Status
 
 _INTERVAL = 2.0
+_MORE = ("traceback", "worker_pid", "checkpoint_at")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -60,20 +61,27 @@ def list_(
         print_json({"jobs": [job.as_json() for job in page.jobs], "cursor": page.cursor})
         return
     if not page.jobs:
-        click.echo("no jobs here" + (" with these filters" if any(filters.values()) else ""))
+        filtered = bool(type_ or system) or any(v not in (None, ()) for v in filters.values())
+        click.echo("no jobs here" + (" with these filters" if filtered else ""))
         return
-    heads = ("id", "job", "status", "errors", "progress", "children", "waiting", "duration")
-    table(heads, (_line(job) for job in page.jobs))
+    table(
+        ("id", "job", "status", "done", "below", "wait", "ran"),
+        map(_line, page.jobs),
+        fit=(1, 2),
+    )
     if page.cursor:
         click.echo(f"more: --cursor {page.cursor}")
 
 
 def _line(job: JobView) -> tuple[str, ...]:
     flags = "low " if job.low_priority and job.status not in FINAL else ""
+    errors = ", errors" if job.has_errors else ""
+    below = job.descendants or job.children
     return (
-        job.id, title(job), flags + job.shown_status, "yes" if job.has_errors else "",
-        progress(job), children(job), seconds(job.waiting_seconds),
-        seconds(job.duration_seconds),
+        job.id, title(job), flags + job.shown_status + errors, progress(job).replace(" ", ""),
+        f"{below.finished}/{below.total}" if below.total else "—",
+        seconds(job.waiting_seconds).replace(" ", ""),
+        seconds(job.duration_seconds).replace(" ", ""),
     )  # fmt: skip
 
 
@@ -87,7 +95,8 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     jobs = monitor_of(ctx).jobs
     job, runs, events = jobs.get(job_id), jobs.runs(job_id), jobs.events(job_id)
     if as_json:
-        print_json(job.as_json() | {"runs": runs, "events": events})
+        more = {name: getattr(job, name) for name in _MORE}
+        print_json(job.as_json() | more | {"runs": runs, "events": events})
         return
     width = max(len(name) for name, _ in _fields(job))
     for name, value in _fields(job):
@@ -132,7 +141,7 @@ def _fields(job: JobView) -> list[tuple[str, str]]:
         ("root", job.root_id),
         ("queue", job.queue),
         ("run, attempt", f"{job.run}, {job.attempt} ({job.retries} retries, {job.lost} lost)"),
-        ("worker", job.worker or "—"),
+        ("worker", f"{job.worker}, process {job.worker_pid}" if job.worker else "—"),
         ("checkpoint", moment(job.checkpoint_at)),
         ("arguments", f"{job.args} {job.kwargs}"),
         ("result", "—" if job.result is None else str(job.result)),
@@ -142,7 +151,7 @@ def _fields(job: JobView) -> list[tuple[str, str]]:
 
 @click.command("tree")
 @click.argument("job_id", metavar="ID")
-@click.option("--limit", default=200, show_default=True, help="At most so many jobs.")
+@click.option("--limit", type=click.IntRange(1, 5_000), default=200, show_default=True)
 @click.option("--follow", is_flag=True, help="Draw again every 2 s until all of it is final.")
 @_as_json
 @click.pass_context
@@ -156,10 +165,16 @@ def tree(ctx: click.Context, job_id: str, limit: int, follow: bool, as_json: boo
             print_json([{"depth": node.depth, **node.job.as_json()} for node in nodes])
             return
         _draw(nodes, limit)
-        if not follow or all(node.job.status in FINAL for node in nodes):
+        if not follow or _is_over(nodes[0].job):
             return
         time.sleep(_INTERVAL)
+        click.clear()  # does nothing where the output is no terminal
         click.echo()
+
+
+def _is_over(top: JobView) -> bool:
+    """Whether all of a tree is final, also what a limit left out."""
+    return top.status in FINAL and not top.unfinished
 
 
 def _draw(nodes: list[Node], limit: int) -> None:

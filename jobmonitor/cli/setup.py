@@ -58,6 +58,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
             )
             for t in tokens
         ],
+        fit=(0,),
     )  # fmt: skip
 
 

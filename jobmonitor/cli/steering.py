@@ -6,6 +6,7 @@ Runs in: the terminal.
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -26,11 +27,19 @@ _HELP = {
 _PRIORITY = {"set": Operation.SET_LOW_PRIORITY, "remove": Operation.REMOVE_LOW_PRIORITY}
 
 
+def _user() -> str:
+    """The name of the OS user; a container may run as a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 def _options(command: Any) -> Any:
     for option in (
         click.argument("ids", metavar="ID…", nargs=-1, required=True),
         click.option("--reason", help="Kept in the audit."),
-        click.option("--as", "who", default=getpass.getuser, help="Who does it."),
+        click.option("--as", "who", default=_user, help="Who does it; the OS user."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     ):
         command = option(command)

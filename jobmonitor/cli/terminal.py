@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -17,6 +18,9 @@ from kombu.exceptions import OperationalError
 
 from jobmonitor.errors import JobMonitorError
 from jobmonitor.records.job_view import JobView, in_utc
+
+_WIDTH = 100
+_LEAST = 8
 
 
 def monitor_of(ctx: click.Context) -> Any:
@@ -61,17 +65,22 @@ def _plain(value: Any) -> Any:
     return in_utc(value) if isinstance(value, datetime) else str(value)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, width: int = 36) -> None:
-    """Print aligned columns; a long cell is cut, except in the last column."""
-    last = len(heads) - 1
-    cells = [
-        [safe(cell) if i == last else shorten(safe(cell), width) for i, cell in enumerate(row)]
-        for row in rows
-    ]
-    widths = [max(len(row[i]) for row in [list(heads), *cells]) for i in range(len(heads))]
-    for row in [list(heads), *cells]:
-        line = "  ".join(cell.ljust(widths[i]) for i, cell in enumerate(row))
-        click.echo(line.rstrip())
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, fit: Sequence[int] = ()
+) -> None:
+    """Print aligned columns; those of `fit` are cut, the widest first, to fit the terminal."""
+    cells = [list(heads), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    room = max(_WIDTH, shutil.get_terminal_size((_WIDTH, 0)).columns)
+    while sum(widths) + 2 * (len(widths) - 1) > room and fit:
+        widest = max(fit, key=lambda column: widths[column])
+        if widths[widest] <= _LEAST:
+            break
+        widths[widest] -= 1
+    for row in cells:
+        shown = (shorten(cell, width) for cell, width in zip(row, widths, strict=True))
+        padded = (cell.ljust(width) for cell, width in zip(shown, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
 
 
 def safe(text: str) -> str:

@@ -132,6 +132,15 @@ def test_a_read_answers_as_described(
     assert any(answer.json.get(name) for name in ("jobs", "events", "id"))
 
 
+def test_a_job_is_what_its_view_says(
+    client: FlaskClient, viewer: Headers, monitor: JobMonitor, family: str
+) -> None:
+    shown = client.get(f"{JOBS}/{family}", headers=viewer).json
+    view = monitor.jobs.get(family).as_json()
+    assert shown.pop("waiting_seconds") <= view.pop("waiting_seconds")
+    assert shown == view
+
+
 @pytest.mark.parametrize("path", STEERING)
 def test_an_operation_answers_as_described(
     client: FlaskClient, operator: Headers, document: Document, family: str, path: str

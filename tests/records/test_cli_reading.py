@@ -79,13 +79,14 @@ def test_list_shows_how_a_job_stands(terminal: Terminal) -> None:
     terminal.records.advance(root, Report(30, 120, "rows", has_progress=True))
     shown = terminal.run("list").stdout
     [line] = [line for line in shown.splitlines() if line.startswith(root)]
-    for word in ("Export all", "In Progress", "25 %", "1/2"):
+    for word in ("Export all", "In Progress", "25%", "1/2"):
         assert word in line
 
 
 def test_list_says_where_there_is_nothing(terminal: Terminal) -> None:
     assert terminal.run("list").stdout == "no jobs here\n"
-    assert terminal.run("list", "--run-by", "x").stdout == "no jobs here with these filters\n"
+    for words in (("--run-by", "x"), ("--no-errors",), ("--system",), ("--type", "x")):
+        assert terminal.run("list", *words).stdout == "no jobs here with these filters\n"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,17 @@ def test_list_refuses_what_makes_no_sense_in_a_sentence(
     assert (answer.exit_code, answer.stdout) == (1, "")
     [sentence] = answer.stderr.splitlines()
     assert says in sentence
+
+
+def test_list_fits_a_terminal_of_100_columns(terminal: Terminal) -> None:
+    root = terminal.submit_running(label="A long label " * 20)
+    for _ in range(12):
+        terminal.records.make(under=root)
+    terminal.records.let_pass(100_000, root)
+    terminal.records.finish(root, RAISED)
+    lines = terminal.run("list").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[1].startswith(f"{root}  A long")
 
 
 # -- show ----------------------------------------------------------------------------------
@@ -139,6 +151,16 @@ def test_show_prints_error_and_traceback_without_letting_them_steer(
     assert "error         ValueError: \\x1b[2Jno" in shown
     assert "    Traceback\n      line 1\\x1b[31m\n" in shown
     assert "\x1b" not in shown
+
+
+def test_show_leaves_no_field_out(terminal: Terminal) -> None:
+    job_id = terminal.submit_running()
+    terminal.records.advance(job_id, Report(checkpoint='{"row": 17}'))
+    facts = terminal.read("show", job_id)
+    assert (facts["worker"], facts["worker_pid"], facts["traceback"]) == ("w1", 7, None)
+    assert facts["checkpoint_at"] is not None
+    shown = terminal.run("show", job_id).stdout
+    assert "w1, process 7" in shown
 
 
 # -- tree ----------------------------------------------------------------------------------
@@ -191,6 +213,29 @@ def test_tree_follows_until_all_of_it_is_final(
     assert slept == [2.0, 2.0]
     at = [shown.index(word) for word in ("In Progress", "1 child left", "children 1/1")]
     assert at == sorted(at)
+
+
+def test_tree_follows_also_what_its_limit_leaves_out(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, child = terminal.submit_family(children=1)
+    terminal.records.finish(root)
+    slept: list[float] = []
+
+    def work(seconds: float) -> None:
+        slept.append(seconds)
+        terminal.records.claim(child)
+        terminal.records.finish(child)
+
+    monkeypatch.setattr(reading, "time", SimpleNamespace(sleep=work))
+    terminal.run("tree", root, "--follow", "--limit", "1")
+    assert slept == [2.0]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "5001", "many"])
+def test_a_limit_that_makes_no_sense_is_a_usage_error(terminal: Terminal, limit: str) -> None:
+    answer = terminal.run("tree", terminal.submit(), "--limit", limit)
+    assert (answer.exit_code, "--limit" in answer.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["show", "tree"])

@@ -117,6 +117,19 @@ def test_the_audit_says_who_and_why(terminal: Terminal) -> None:
     ]
 
 
+def test_a_user_without_a_name_is_a_number(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    job_id = terminal.submit()
+    assert terminal.run("stop", job_id).exit_code == 0
+    [entry] = terminal.read("show", job_id)["events"]
+    assert entry["actor"].startswith("uid ")
+
+
 def test_an_id_does_not_steer_the_terminal(terminal: Terminal) -> None:
     answer = terminal.run("stop", "\x1b[2J")
     assert (answer.exit_code, "\x1b" in answer.output) == (1, False)

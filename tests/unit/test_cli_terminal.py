@@ -43,15 +43,18 @@ def test_a_moment_is_shown_in_the_zone_of_the_terminal() -> None:
     assert terminal.moment(None) == "—"
 
 
-def test_a_table_is_aligned_and_cuts_long_cells(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [("1", "x" * 80, "end"), ("2000", "\x1b[31mred", "e" * 60)]
-    terminal.table(("id", "name", "last"), rows, width=10)
-    head, first, second = capsys.readouterr().out.splitlines()
-    columns = [head.index(word) for word in ("id", "name", "last")]
-    assert first[columns[1] :].startswith("xxxxxxxxx…")
-    assert first[columns[2] :] == "end"
-    assert second[columns[1] :].startswith("\\x1b[31mr…")
-    assert second[columns[2] :] == "e" * 60
+def test_a_table_is_aligned_and_cuts_the_widest_cells_to_fit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [("1", "x" * 80, "end", "e" * 40), ("2000", "\x1b[31mred", "y" * 50, "e")]
+    terminal.table(("id", "name", "more", "last"), rows, fit=(1, 2))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) == 100
+    head, first, second = lines
+    columns = [head.index(word) for word in ("id", "name", "more", "last")]
+    for row, cells in ((first, ("1", "xx", "end", "e")), (second, ("2000", "\\x", "yy", "e"))):
+        assert all(row[at:].startswith(cell) for at, cell in zip(columns, cells, strict=True))
+        assert "…  " in row
 
 
 def test_json_holds_times_in_iso_8601_and_no_control_characters(
