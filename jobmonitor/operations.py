@@ -104,7 +104,7 @@ class Operations:
     def _apply_to(
         self, operation: Operation, job_id: str, actor: str | None, reason: str | None
     ) -> Outcome:
-        found = self._queries.standing(job_id)
+        found = self._place(job_id)
         if found is None:
             return Outcome(job_id, False, None, 0, NO_SUCH_JOB)
         request = Request(operation, job_id, found.root_id, actor, reason)
@@ -121,17 +121,21 @@ class Operations:
         if why_not is not None and not fits_below(operation, found.standing):
             return Outcome(job_id, False, found.standing.status.value, 0, why_not)
         changed = self._verbs[operation](request)
-        after = self._queries.standing(job_id)
-        status = after.standing.status.value if after else None
+        after = self._place(job_id)
         own = job_id in changed
         below = len(changed) - own
         if not changed and why_not is None:
-            why_not = self._late_refusal(request, after.standing if after else None)
+            why_not = self._late_refusal(request)
+        status = after.status if after else None
         return Outcome(job_id, own or below > 0, status, below, None if own else why_not)
 
-    def _late_refusal(self, request: Request, standing: Any) -> str:
+    def _place(self, job_id: str) -> Any:
+        return self._database.row("place", {"id": storable(job_id)})
+
+    def _late_refusal(self, request: Request) -> str:
         """Say why nothing changed though the operation had fitted a moment ago."""
-        why_not = None if standing is None else refusal(request.operation, standing)
+        found = self._queries.standing(request.id)
+        why_not = None if found is None else refusal(request.operation, found.standing)
         if why_not is None and request.operation in _HELD_ABOVE:
             return _HELD_ABOVE[request.operation]
         return why_not or "it changed meanwhile; look again"
