@@ -139,7 +139,13 @@ class Records:
     def worker(self, worker_id: str = "w1") -> str:
         """A worker that has just beaten."""
         self.sql("DELETE FROM worker WHERE id = %s", worker_id)
-        facts = {"id": worker_id, "node": worker_id, "host": "here", "pid": 1, "pool": "prefork"}
+        facts = {
+            "id": worker_id,
+            "node": worker_id,
+            "host": "here",
+            "pid": 1,
+            "pool": "prefork",
+        }
         more = {"slots": 2, "queues": ["celery"], "version": "0"}
         self.database.rows("register_worker", facts | more)
         return worker_id
