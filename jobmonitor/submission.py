@@ -305,7 +305,7 @@ class Submission:
         stored = self._dispatch.pack(message)
         with self._store.database.transaction() as connection:
             facts = {"id": message.id, "envelope": stored.envelope, "body": stored.body}
-            rows = fetch(connection, "stand_in", facts)
+            rows = fetch(connection, "stand_in", facts | {"due_at": message.due_at})
             for row in rows:
                 if row.status == Status.PENDING:
                     self._publish_in_transaction(message, row)

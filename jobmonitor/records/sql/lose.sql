@@ -2,7 +2,8 @@
 -- outcome 'again' (publish it, with dispatch + 1), 'stopped', 'canceled', 'failed' (the cap, or
 -- its task must not run twice), 'tail' (finished, its continuation is owed). Fenced by worker and
 -- by attempt, so that a job which is held by somebody else is left alone.
--- Not counted as lost where nothing had started. O(1) by id.
+-- Not counted as lost where nothing had started; of what was stopped meanwhile it is only noted
+-- that its message is gone. O(1) by id.
 WITH old AS (
     SELECT job.*, CASE WHEN stoppable OR NOT system
                THEN job_held(root_id, id, parent_id) END AS hold FROM job
@@ -10,10 +11,11 @@ WITH old AS (
       AND (status IN ('running', 'stopping') AND worker = %(worker)s
                AND (%(pid)s::int IS NULL OR worker_pid = %(pid)s::int)
            OR status = 'finished' AND NOT continued AND worker = %(worker)s
-           OR status = 'pending' AND dispatch = %(dispatch)s::int)
+           OR status IN ('pending', 'stopped') AND dispatch = %(dispatch)s::int)
     FOR NO KEY UPDATE
 ), judged AS (
     SELECT *, CASE
+        WHEN status = 'stopped' THEN 'stopped'
         WHEN status <> 'finished' AND hold = 'cancel' THEN 'canceled'
         WHEN status = 'pending' AND hold IS NOT NULL THEN 'stopped'
         WHEN status = 'pending' THEN 'again'
@@ -30,11 +32,13 @@ WITH old AS (
         taken_dispatch = CASE WHEN outcome = 'stopped' THEN job.dispatch
             ELSE job.taken_dispatch END,
         lost = job.lost + (judged.status = 'running')::int,
-        pending_because = CASE WHEN outcome <> 'again' THEN NULL
-            WHEN judged.status = 'pending' THEN job.pending_because
+        pending_because = CASE
+            WHEN judged.status = 'stopped' OR judged.status = 'pending' AND outcome <> 'canceled'
+            THEN job.pending_because WHEN outcome <> 'again' THEN NULL
             WHEN job.lost > 0 THEN 'retry' ELSE 'queued' END,
-        due_at = CASE WHEN outcome <> 'again' THEN NULL
-            WHEN judged.status = 'pending' THEN job.due_at
+        due_at = CASE
+            WHEN judged.status = 'stopped' OR judged.status = 'pending' AND outcome <> 'canceled'
+            THEN job.due_at WHEN outcome <> 'again' THEN NULL
             WHEN job.lost = 1 THEN clock_timestamp() + interval '30 s'
             WHEN job.lost >= 2 THEN clock_timestamp() + interval '5 min' END,
         waiting_since = CASE WHEN outcome <> 'again' THEN NULL
@@ -57,7 +61,7 @@ WITH old AS (
     RETURNING job.*, outcome, judged.status AS was
 ), noted AS (
     INSERT INTO job_event (job_id, event, from_status, to_status, reason)
-    SELECT id, 'worker lost', was, status, %(reason)s FROM changed WHERE outcome <> 'tail'
+    SELECT id, 'worker lost', was, status, %(reason)s FROM changed WHERE outcome <> 'tail' AND was <> 'stopped'
 )
 SELECT id, parent_id, outcome, status, dispatch, low_priority, due_at, attempt,
        (SELECT envelope FROM job_message m WHERE m.job_id = changed.id) AS envelope,

@@ -6,8 +6,11 @@ WITH old AS (
     FOR NO KEY UPDATE
 ), changed AS (
     UPDATE job SET
-        dispatch = dispatch + 1, pending_because = 'queued',
-        waiting_since = CASE WHEN old.hold IS NULL THEN clock_timestamp() END,
+        dispatch = dispatch + 1, due_at = %(due_at)s::timestamptz,
+        pending_because = CASE WHEN %(due_at)s::timestamptz > clock_timestamp()
+            THEN 'due' ELSE 'queued' END,
+        waiting_since = CASE WHEN old.hold IS NULL
+            THEN greatest(clock_timestamp(), %(due_at)s::timestamptz) END,
         status = CASE WHEN old.hold IS NULL THEN 'pending' ELSE 'stopped' END,
         taken_dispatch = CASE WHEN old.hold IS NOT NULL THEN dispatch + 1
             ELSE taken_dispatch END
