@@ -11,20 +11,20 @@ import queue
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import click
 
-from jobmonitor.cli.processes import Processes, say
+from jobmonitor.cli.processes import Processes, dying_with_us, say
 from jobmonitor.cli.terminal import end_with, monitor_of, seconds, sentences
 from jobmonitor.embedded import Addresses, EmbeddedServers
 from jobmonitor.embedded.directory import ServerDirectory, is_alive
@@ -42,6 +42,18 @@ _TICK = 0.2
 _PATIENCE = 60.0
 #: so long the first worker and the web server have the machine for themselves, at most
 _ALONE = 10.0
+#: submits the jobs of an app and prints what it says meanwhile
+_DISPATCH = """
+import sys
+from importlib import import_module
+from pathlib import Path
+app = getattr(import_module(sys.argv[1]), sys.argv[2])
+if not hasattr(app, "demo"):
+    print("this app has no `demo`: no jobs are submitted")
+    sys.exit()
+for line in app.demo(Path(sys.argv[3])):
+    print(line, flush=True)
+"""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -157,17 +169,27 @@ class Demo:
         self._processes.start("beat", "celery", "-A", self._place.given, "beat", *schedule)
 
     def _dispatch(self) -> None:
-        """Submit the jobs of the app, imported anew: now it finds its servers."""
-        try:
-            sys.modules.pop(self._place.module)
-            app = getattr(import_module(self._place.module), self._place.attribute)
-            if not hasattr(app, "demo"):
-                self._lines.put("this app has no `demo`: no jobs are submitted")
-                return
-            for line in app.demo(self._directory):
-                self._lines.put(line)
-        except Exception as error:
-            self._lines.put(f"not all jobs were submitted: {error!r}")
+        """Submit the jobs of the app, in a process whose app finds the servers.
+
+        It dies with the demo, whose thread here stays until it ends.
+        """
+        place = (self._place.module, self._place.attribute, str(self._directory))
+        command = dying_with_us(sys.executable, "-c", _DISPATCH, *place)
+        log = self._directory / "logs" / "dispatch.log"
+        with (
+            log.open("ab") as errors,
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                self._lines.put(line.rstrip("\n"))
+        if process.returncode:
+            self._lines.put(f"not all jobs were submitted; see {log}")
 
     # -- watch -----------------------------------------------------------------------------
 

@@ -39,11 +39,9 @@ class Process:
 
     def start(self) -> None:
         """Start it, in a session of its own: a Ctrl-C is for the demo."""
-        become = [sys.executable, "-I", "-S", "-c", BECOME]
-        facts = [str(os.getpid()), str(int(DEATH_SIGNAL)), "0", "0"]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [*become, *facts, *self.command],
+                dying_with_us(*self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -129,3 +127,9 @@ def say(text: str) -> None:
 
 def _reason(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+def dying_with_us(*command: str) -> list[str]:
+    """Make a command that ends when the thread that starts it ends."""
+    facts = (str(os.getpid()), str(int(DEATH_SIGNAL)), "0", "0")
+    return [sys.executable, "-I", "-S", "-c", BECOME, *facts, *command]
