@@ -109,6 +109,7 @@ def test_a_demo_runs_jobs_and_leaves_nothing_but_its_data(
     assert first.process.wait(20) == 0
     assert are_gone(family)
     assert "nothing is left running" in first.said
+    assert "Warning" not in first.said
     socket.create_server(("127.0.0.1", port)).close()
 
     demos.append(second := Demo(tmp_path / "data", "--port", str(port)))

@@ -1,0 +1,148 @@
+"""What people and programs read: pages, filters, trees."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobmonitor.errors import QueryRefused
+from jobmonitor.records.queries import Filters
+from tests.factories import RAISED, Records
+
+
+def found(records: Records, **filters: Any) -> set[str]:
+    """The ids of a page of filtered jobs."""
+    return {job.id for job in records.queries.find(Filters(**filters)).jobs}
+
+
+def test_a_list_shows_roots_newest_first(records: Records) -> None:
+    made = [records.make() for _ in range(3)]
+    records.make(under=made[0])
+    assert [job.id for job in records.queries.find(Filters()).jobs] == made[::-1]
+
+
+def test_pages_stay_where_they_are_while_jobs_arrive(records: Records) -> None:
+    made = [records.make() for _ in range(7)]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = records.queries.find(Filters(), cursor=cursor, limit=3)
+        seen += [job.id for job in page.jobs]
+        records.make()
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_pages_break_between_jobs_of_the_same_moment(records: Records) -> None:
+    made = [records.make() for _ in range(5)]
+    records.sql("UPDATE job SET created_at = now()")
+    first = records.queries.find(Filters(), limit=2)
+    rest = records.queries.find(Filters(), cursor=first.cursor)
+    assert [job.id for job in [*first.jobs, *rest.jobs]] == sorted(made, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "filters"),
+    [
+        ({"type": "shop.other"}, {"type": ["shop.other", "none"]}),
+        ({"run_by": "alice"}, {"run_by": "alice"}),
+        ({"system": True}, {"system": True}),
+        ({"low_priority": True}, {"low_priority": True}),
+        ({"label": "Import 100% of_it"}, {"q": "100% OF_"}),
+        ({"type": "shop.special"}, {"q": "SPECIAL"}),
+    ],
+)
+def test_a_filter_finds_what_it_names(
+    records: Records, facts: dict[str, Any], filters: dict[str, Any]
+) -> None:
+    wanted = records.make(**facts)
+    records.make()
+    assert found(records, **filters) == {wanted}
+
+
+def test_jobs_are_found_by_status_and_errors(records: Records) -> None:
+    waits, runs, failed = records.make(), records.make_running(), records.make_running()
+    records.finish(failed, RAISED)
+    assert found(records, status=["pending", "running"]) == {waits, runs}
+    assert found(records, has_errors=True) == {failed}
+
+
+def test_jobs_are_found_by_their_times(records: Records) -> None:
+    old, new = records.make(), records.make()
+    records.let_pass(3_600, old)
+    middle = records.view(new).created_at - timedelta(seconds=60)
+    assert found(records, created_from=middle) == {new}
+    assert found(records, created_to=middle) == {old}
+
+
+def test_a_place_in_the_tree_finds_the_jobs_there(records: Records) -> None:
+    root, child, other = records.make_family(2)
+    records.claim(child)
+    below = records.make(under=child)
+    assert found(records, parent=root) == {child, other}
+    assert found(records, root=root) == {root, child, other, below}
+
+
+def test_a_tree_is_read_depth_first_oldest_first(records: Records) -> None:
+    root, child, other = records.make_family(2)
+    records.claim(child)
+    below = records.make(under=child)
+    nodes = [(node.depth, node.job.id) for node in records.queries.tree(root)]
+    assert nodes == [(0, root), (1, child), (2, below), (1, other)]
+
+
+def test_descendants_are_counted_at_the_root_and_children_at_each(records: Records) -> None:
+    root, child, _ = records.make_family(2)
+    records.claim(child)
+    below = records.make_running(under=child)
+    records.finish(below, RAISED)
+    view = records.view(root)
+    assert (view.children.total, view.children.finished) == (2, 0)
+    assert view.descendants is not None
+    assert (view.descendants.total, view.descendants.with_errors) == (3, 1)
+    assert records.view(child).descendants is None
+    assert not view.has_errors
+
+
+def test_a_finished_parent_says_what_is_left(records: Records) -> None:
+    root, _, _ = records.make_family(2)
+    records.finish(root)
+    view = records.view(root)
+    assert view.shown_status == "Finished · 2 children left"
+    assert "stop" in view.operations
+
+
+def test_progress_is_whole_where_a_job_finished_well(records: Records) -> None:
+    good, bad = records.make_running(), records.make_running()
+    assert records.view(good).progress.percent is None
+    records.finish(good)
+    records.finish(bad, RAISED)
+    percents = [records.view(job).progress.percent for job in (good, bad)]
+    assert percents == [100, None]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "e30=", "WzEsMl0=", "é"])
+def test_a_cursor_of_another_list_is_refused(records: Records, cursor: str) -> None:
+    with pytest.raises(QueryRefused, match="cursor"):
+        records.queries.find(Filters(), cursor=cursor)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 501])
+def test_a_limit_out_of_range_is_refused(records: Records, limit: int) -> None:
+    with pytest.raises(QueryRefused, match="limit"):
+        records.queries.find(Filters(), limit=limit)
+
+
+def test_a_status_that_does_not_exist_is_refused(records: Records) -> None:
+    with pytest.raises(QueryRefused, match="there is no status 'done'"):
+        records.queries.find(Filters(status=["done"]))
+
+
+def test_what_postgres_cannot_store_does_not_exist(records: Records) -> None:
+    assert records.queries.get("a\0") is None
+    assert found(records, run_by="a\0") == set()
+    assert records.operate("stop", "a\0").reason == "there is no job with this id"

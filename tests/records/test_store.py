@@ -1,0 +1,259 @@
+"""The verbs of a job's life against real rows: times, fences, keys, costs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobmonitor.records.database import Database
+from jobmonitor.records.store import Report, Store
+from tests.factories import LOST_MAX, NOTHING, RAISED, RETURNED, Records, new_job
+
+NEARLY = 0.9
+
+
+def in_an_hour() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+# -- times ---------------------------------------------------------------------------------
+
+
+def test_waiting_ends_where_running_begins(records: Records) -> None:
+    job = records.make()
+    records.let_pass(100, job)
+    records.claim(job)
+    records.let_pass(50, job)
+    view = records.view(job)
+    assert view.waiting_seconds == pytest.approx(100, abs=NEARLY)
+    assert view.duration_seconds == pytest.approx(50, abs=NEARLY)
+
+
+def test_stopped_time_counts_as_neither(records: Records) -> None:
+    job = records.make_running()
+    records.let_pass(10, job)
+    records.operate("stop", job)
+    records.halt(job)
+    records.let_pass(1_000, job)
+    records.operate("resume", job)
+    records.let_pass(20, job)
+    view = records.view(job)
+    assert view.waiting_seconds == pytest.approx(20, abs=NEARLY)
+    assert view.duration_seconds == pytest.approx(10, abs=NEARLY)
+
+
+def test_a_pending_job_that_is_stopped_keeps_the_wait_it_had(records: Records) -> None:
+    job = records.make()
+    records.let_pass(30, job)
+    records.operate("stop", job)
+    records.let_pass(1_000, job)
+    assert records.view(job).waiting_seconds == pytest.approx(30, abs=NEARLY)
+
+
+def test_before_its_due_time_a_job_does_not_wait(records: Records) -> None:
+    job = records.make(due_at=in_an_hour())
+    assert records.view(job).pending_because == "due"
+    records.let_pass(3_000, job)
+    assert records.view(job).waiting_seconds == 0
+    records.let_pass(700, job)
+    assert records.view(job).waiting_seconds == pytest.approx(100, abs=NEARLY)
+
+
+def test_resume_keeps_a_due_time_that_is_still_ahead(records: Records) -> None:
+    job = records.make(due_at=in_an_hour())
+    due_at = records.view(job).due_at
+    records.operate("stop", job)
+    records.operate("resume", job)
+    view = records.view(job)
+    assert (view.pending_because, view.due_at) == ("due", due_at)
+    assert view.waiting_seconds == 0
+
+
+def test_a_new_run_begins_its_times_anew(records: Records) -> None:
+    job = records.make_running(restartable=True)
+    records.let_pass(100, job)
+    records.finish(job, RAISED)
+    created = records.view(job).created_at
+    records.operate("restart", job)
+    view = records.view(job)
+    assert (view.run, view.started_at, view.has_errors) == (2, None, False)
+    assert view.created_at == created
+    [earlier] = records.queries.runs(job)
+    assert earlier["ran"] == pytest.approx(100, abs=NEARLY)
+
+
+# -- keys and ids --------------------------------------------------------------------------
+
+
+def test_an_id_exists_once(records: Records) -> None:
+    job = records.make()
+    assert records.store.create(new_job(job)) is None
+
+
+def test_a_key_is_unique_within_a_parents_run(records: Records) -> None:
+    root = records.make_running(restartable=True)
+    first = records.make(under=root, key="row 1")
+    repeated = new_job(parent_id=root, key="row 1")
+    assert records.store.create(repeated) is None
+    assert records.store.existing(repeated).id == first
+    records.claim(first)
+    records.finish(first)
+    records.finish(root)
+    records.operate("restart", root)
+    assert records.store.create(repeated) is not None
+
+
+def test_a_key_means_nothing_without_a_parent(records: Records) -> None:
+    assert {records.row(records.make(key="a")).key for _ in range(2)} == {None}
+
+
+def test_a_child_inherits_what_it_is_not_given(records: Records) -> None:
+    facts = {"run_by": "alice", "low_priority": True, "system": True}
+    root = records.make_running(**facts)
+    row = records.row(records.make(under=root))
+    assert (row.run_by, row.low_priority, row.system, row.stoppable) == (
+        "alice", True, True, False,
+    )  # fmt: skip
+    other = records.row(records.make(under=root, run_by="bob", low_priority=False))
+    assert (other.run_by, other.low_priority) == ("bob", False)
+
+
+# -- fences --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("write", ["advance", "halt", "finish"])
+def test_an_attempt_that_lost_its_job_writes_nothing(records: Records, write: str) -> None:
+    job = records.make_running()
+    records.silence("w1")
+    assert records.claim(job, worker="w2").verdict == "run"
+    more = (RETURNED,) if write == "finish" else ()
+    assert getattr(records.store, write)(job, 1, NOTHING, *more) is None
+    assert (records.row(job).attempt, records.status(job)) == (2, "running")
+
+
+def test_a_job_of_a_living_worker_is_run_once(records: Records) -> None:
+    job = records.make_running()
+    assert records.claim(job, worker="w2").verdict == "duplicate"
+    assert records.row(job).attempt == 1
+
+
+def test_an_older_message_runs_nothing(records: Records) -> None:
+    job = records.make()
+    records.operate("set-low-priority", job)
+    assert records.published == [(job, 2)]
+    assert records.claim(job, dispatch=1).verdict == "stale"
+    assert records.claim(job, dispatch=2).verdict == "run"
+
+
+def test_a_job_whose_worker_is_lost_too_often_is_finished_with_errors(
+    records: Records,
+) -> None:
+    job = records.make_running()
+    for _ in range(LOST_MAX):
+        assert records.lose(job).outcome == "again"
+        records.claim(job)
+    assert records.lose(job).outcome == "failed"
+    row = records.row(job)
+    assert (row.status, row.has_errors, row.outbox) == ("finished", True, "fail")
+
+
+def test_each_loss_delays_the_next_attempt_longer(records: Records) -> None:
+    job = records.make_running()
+    delays = []
+    for _ in range(LOST_MAX):
+        due_at = records.lose(job).due_at
+        delays.append(round((due_at - datetime.now(UTC)).total_seconds()) if due_at else 0)
+        records.claim(job)
+    assert delays == [0, 30, 300]
+
+
+def test_a_finish_that_owes_nothing_leaves_no_message(records: Records) -> None:
+    job = records.make_running()
+    records.finish(job)
+    assert not records.has_message(job)
+
+
+def test_a_finish_that_owes_a_tail_hands_back_its_outcome(records: Records) -> None:
+    job = records.make()
+    records.claim(job, continues=True)
+    records.store.finish(job, 1, NOTHING, RETURNED)
+    assert records.claim(job).verdict == "continue"
+    records.store.continue_(job, 1, fired=True)
+    assert records.claim(job).verdict == "stale"
+    assert not records.has_message(job)
+
+
+def test_a_submission_is_taken_back_unless_a_worker_has_it(records: Records) -> None:
+    waits, runs = records.make(), records.make_running()
+    assert records.store.take_back(waits)
+    assert not records.store.take_back(runs)
+    assert records.queries.get(waits) is None
+
+
+def test_a_cancel_drops_the_checkpoint(records: Records) -> None:
+    job = records.make_running()
+    records.advance(job, Report(checkpoint='{"state": 1}'))
+    records.operate("stop", job)
+    records.halt(job)
+    records.operate("cancel", job)
+    assert records.row(job).checkpoint is None
+    records.told(job)
+    assert not records.has_message(job)
+
+
+# -- what it costs -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one_connection(records: Records) -> Iterator[Store]:
+    """A store whose statements all take the same connection."""
+    database = Database(records.database.url, pool_size=1)
+    yield Store(database)
+    database.close()
+
+
+def test_status_changes_stay_in_their_page(records: Records, one_connection: Store) -> None:
+    updates = b"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'job'"
+    found = []
+    jobs = [records.delivery(records.make()) for _ in range(50)]
+    for deliveries in (jobs[:1], jobs[1:]):
+        for delivery in deliveries:
+            one_connection.claim(delivery)
+            one_connection.finish(delivery.id, 1, NOTHING, RETURNED)
+        with one_connection.database.connection() as connection:
+            connection.execute(b"SELECT pg_stat_force_next_flush()")
+            connection.execute(b"SELECT pg_stat_clear_snapshot()")
+            found.append(connection.execute(updates).fetchone() or (0, 0))
+    changed, in_their_page = (after - before for before, after in zip(*found, strict=True))
+    assert changed >= 98
+    assert in_their_page >= 0.9 * changed
+
+
+def round_trips(store: Store, call: Callable[[], object]) -> int:
+    """Count how often the client waits for the server: each ends with a Sync."""
+    with tempfile.TemporaryFile() as file:
+        with store.database.connection() as connection:
+            connection.pgconn.trace(file.fileno())
+        call()
+        with store.database.connection() as connection:
+            connection.pgconn.untrace()
+        file.seek(0)
+        return file.read().count(b"Sync")
+
+
+def test_create_claim_and_finish_are_one_round_trip_each(
+    records: Records, one_connection: Store
+) -> None:
+    store, counts = one_connection, []
+    for _ in range(3):
+        job = new_job()
+        counts = [round_trips(store, lambda job=job: store.create(job))]
+        delivery = records.delivery(job.id)
+        counts += [round_trips(store, lambda delivery=delivery: store.claim(delivery))]
+        counts += [
+            round_trips(store, lambda job=job: store.finish(job.id, 1, NOTHING, RETURNED))
+        ]
+    assert counts == [1, 1, 1]

@@ -1,0 +1,450 @@
+"""The running job as its task sees it, with a clock and a recorder of the test's own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from jobmonitor import job as job_module
+from jobmonitor.current import current_job, enter, leave, running_job
+from jobmonitor.errors import (
+    CheckpointRefused,
+    DatabaseUnavailable,
+    JobFenced,
+    JobStopped,
+    ProgressRefused,
+)
+from jobmonitor.job import Identity, RunningJob
+from jobmonitor.records.store import Report
+
+
+class Recorder:
+    """Keeps what a job writes; says what the test wants."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.halts: list[Report] = []
+        self.errors: list[str] = []
+        self.status: str | None = "running"
+        self.away = False
+        self.meanwhile: Any = None
+
+    def advance(self, job_id: str, attempt: int, report: Report) -> str | None:
+        if self.away:
+            raise DatabaseUnavailable("here", OSError("gone"))
+        if self.meanwhile:
+            self.meanwhile()
+        self.reports.append(report)
+        return self.status
+
+    def halt(self, job_id: str, attempt: int, report: Report) -> str | None:
+        if self.away:
+            raise DatabaseUnavailable("here", OSError("gone"))
+        self.halts.append(report)
+        return "stopped" if self.status == "stopping" else None
+
+    def note_errors(self, job_id: str, messages: Sequence[str]) -> None:
+        self.errors += messages
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(job_module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+def attempt_of(recorder: Recorder, saved: Report | None = None, **facts: Any) -> RunningJob:
+    """An attempt that continues from what an earlier one reported."""
+    checkpoint = json.loads(saved.checkpoint) if saved and saved.checkpoint else None
+    identity = {"id": "j1", "root_id": "j1", "parent_id": None, "step_of": None, "run": 1}
+    who = Identity(**identity, attempt=1, stoppable=True, checkpoint=checkpoint)  # type: ignore[arg-type]
+    return RunningJob(who, recorder, **({"interval": 1.0, "checkpoint_max": 1_000} | facts))
+
+
+@pytest.fixture
+def job(recorder: Recorder, clock: Clock) -> RunningJob:
+    return attempt_of(recorder)
+
+
+# -- how often it writes -------------------------------------------------------------------
+
+
+def test_a_hundred_thousand_steps_write_once_a_second(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    for step in job.iterate(range(100_000)):
+        clock.now += 0.0001
+        job.progress(step)
+    assert 9 <= len(recorder.reports) <= 10
+
+
+def test_what_was_said_last_is_always_written(job: RunningJob, recorder: Recorder) -> None:
+    for done in range(10):
+        job.progress(done, 10, f"row {done}")
+        job.checkpoint({"row": done})
+    assert recorder.reports == []
+    last = job.last_report()
+    assert (last.done, last.total, last.message) == (9, 10, "row 9")
+    assert json.loads(last.checkpoint or "") == {"state": {"row": 9}}
+
+
+def test_nothing_is_written_twice(job: RunningJob, recorder: Recorder, clock: Clock) -> None:
+    job.checkpoint({"row": 1})
+    clock.now += 2
+    job.progress(1, 2)
+    last = job.last_report()
+    assert recorder.reports[0].checkpoint is not None
+    assert (last.checkpoint, last.has_progress) == (None, False)
+
+
+def test_while_the_database_is_away_the_job_goes_on_and_says_it_later(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    recorder.away = True
+    clock.now += 2
+    job.checkpoint({"row": 5})
+    job.progress(5, 10)
+    recorder.away = False
+    last = job.last_report()
+    assert (last.done, json.loads(last.checkpoint or "")) == (5, {"state": {"row": 5}})
+
+
+def test_what_another_thread_says_during_a_write_is_not_lost(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    def meanwhile() -> None:
+        thread = threading.Thread(target=lambda: (job.progress(9, 9), job.checkpoint("end")))
+        thread.start()
+        thread.join()
+
+    recorder.meanwhile = meanwhile
+    clock.now += 2
+    job.progress(1, 9)
+    last = job.last_report()
+    assert (last.done, json.loads(last.checkpoint or "")) == (9, {"state": "end"})
+
+
+# -- stop ----------------------------------------------------------------------------------
+
+
+def test_a_stop_ends_the_job_at_its_next_safe_point_with_its_checkpoint(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    recorder.status = "stopping"
+    done = []
+    with pytest.raises(JobStopped):
+        for item in job.iterate("abcdef"):
+            done.append(item)
+            clock.now += 0.4
+    assert done == ["a", "b", "c"]
+    again = attempt_of(recorder, recorder.reports[-1])
+    assert list(again.iterate("abcdef")) == ["d", "e", "f"]
+
+
+def test_progress_alone_is_no_safe_point(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    recorder.status = "stopping"
+    clock.now += 2
+    job.progress(1, 2)
+    assert recorder.halts == []
+    with pytest.raises(JobStopped):
+        job.checkpoint()
+
+
+def test_a_job_that_is_not_stoppable_goes_on(recorder: Recorder, clock: Clock) -> None:
+    who = Identity("j1", "j1", None, None, 1, 1, stoppable=False)
+    job = RunningJob(who, recorder, interval=1, checkpoint_max=100)
+    recorder.status = "stopping"
+    clock.now += 2
+    job.checkpoint()
+    assert recorder.halts == []
+
+
+@pytest.mark.parametrize("call", ["checkpoint", "progress"])
+def test_an_attempt_that_was_fenced_out_ends(
+    job: RunningJob, recorder: Recorder, clock: Clock, call: str
+) -> None:
+    recorder.status = None
+    clock.now += 2
+    with pytest.raises(JobFenced):
+        job.checkpoint(1) if call == "checkpoint" else job.progress(1)
+
+
+def test_a_stop_that_cannot_be_written_waits(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    recorder.status = "stopping"
+    clock.now += 2
+    job.progress(1)
+    recorder.away = True
+    job.checkpoint()
+    recorder.away = False
+    with pytest.raises(JobStopped):
+        job.checkpoint()
+
+
+# -- iterate and step ----------------------------------------------------------------------
+
+
+def run_until(job: RunningJob, items: Any, last: Any) -> list[Any]:
+    """Iterate, and die while the item is worked on."""
+    done = []
+    try:
+        for item in job.iterate(items):
+            if item == last:
+                raise KeyboardInterrupt
+            done.append(item)
+    except KeyboardInterrupt:
+        pass
+    return done
+
+
+def test_a_repeat_goes_on_behind_the_last_finished_item(
+    job: RunningJob, recorder: Recorder
+) -> None:
+    assert run_until(job, "abcd", "c") == ["a", "b"]
+    again = attempt_of(recorder, job.last_report())
+    assert list(again.iterate("abcd")) == ["c", "d"]
+
+
+def test_a_callable_gets_the_cursor_of_the_last_finished_item(
+    job: RunningJob, recorder: Recorder
+) -> None:
+    def rows(cursor: str | None) -> Iterator[tuple[str, str]]:
+        return ((name, name.upper()) for name in "abcd" if cursor is None or name > cursor)
+
+    assert run_until(job, rows, "C") == ["A", "B"]
+    again = attempt_of(recorder, job.last_report())
+    assert list(again.iterate(rows, total=4)) == ["C", "D"]
+    assert again.last_report().done == 4
+
+
+def test_an_iteration_that_has_ended_is_not_repeated(
+    job: RunningJob, recorder: Recorder
+) -> None:
+    assert list(job.iterate("ab")) == ["a", "b"]
+    again = attempt_of(recorder, job.last_report())
+    assert list(again.iterate("ab")) == []
+    assert list(again.iterate("cd")) == ["c", "d"]
+
+
+def pairs(job: RunningJob, done: list[str], last: str = "") -> None:
+    """Iterate inside an iteration, and die at one of the inner items."""
+    for outer in job.iterate("ab"):
+        for inner in job.iterate("xyz"):
+            if outer + inner == last:
+                raise KeyboardInterrupt
+            done.append(outer + inner)
+
+
+def test_a_nested_iteration_goes_on_where_it_was(job: RunningJob, recorder: Recorder) -> None:
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        pairs(job, done, last="by")
+    assert done == ["ax", "ay", "az", "bx"]
+    pairs(attempt_of(recorder, job.last_report()), done)
+    assert done == ["ax", "ay", "az", "bx", "by", "bz"]
+
+
+def test_only_the_outermost_iteration_reports_progress(job: RunningJob) -> None:
+    pairs(job, [])
+    last = job.last_report()
+    assert (last.done, last.total) == (2, 2)
+
+
+def test_finished_inner_iterations_leave_nothing_in_the_checkpoint(job: RunningJob) -> None:
+    for _ in job.iterate(range(1_000)):
+        list(job.iterate("xyz"))
+    assert len(job.last_report().checkpoint or "") < 200
+
+
+def test_a_step_runs_once_over_all_attempts(job: RunningJob, recorder: Recorder) -> None:
+    assert list(job.step("load")) == ["load"]
+    again = attempt_of(recorder, job.last_report())
+    assert list(again.step("load")) == []
+    assert list(again.step("save")) == ["save"]
+
+
+def test_a_step_that_breaks_off_is_repeated(job: RunningJob, recorder: Recorder) -> None:
+    with pytest.raises(ValueError, match="broken"):
+        for _ in job.step("load"):
+            raise ValueError("broken")
+    again = attempt_of(recorder, job.last_report())
+    assert list(again.step("load")) == ["load"]
+
+
+# -- keys of children ----------------------------------------------------------------------
+
+
+def keys(job: RunningJob, last: str = "") -> list[str | None]:
+    """Two children per item of two, then one in a step; maybe die at an item."""
+    found: list[str | None] = []
+    for item in job.iterate("ab"):
+        found += [job.child_key(), job.child_key()]
+        if item == last:
+            return found
+    for _ in job.step("report"):
+        found.append(job.child_key())
+    return found
+
+
+def test_each_child_of_an_item_or_step_has_a_key_of_its_own(job: RunningJob) -> None:
+    found = keys(job)
+    assert None not in found
+    assert len(set(found)) == 5
+
+
+def test_a_repeat_gives_its_children_the_same_keys(recorder: Recorder, clock: Clock) -> None:
+    whole = keys(attempt_of(recorder))
+    died = attempt_of(recorder)
+    assert keys(died, last="b") == whole[:4]
+    again = keys(attempt_of(recorder, died.last_report()))
+    assert again == whole[2:]
+
+
+def test_outside_an_iteration_children_have_no_key(job: RunningJob) -> None:
+    list(job.iterate("ab"))
+    assert job.child_key() is None
+
+
+# -- checkpoint, progress, error -----------------------------------------------------------
+
+
+def test_the_state_comes_back_in_the_next_attempt(job: RunningJob, recorder: Recorder) -> None:
+    assert job.state is None
+    job.checkpoint({"row": 1})
+    assert job.state == {"row": 1}
+    assert attempt_of(recorder, job.last_report()).state == {"row": 1}
+
+
+def test_a_checkpoint_without_a_state_keeps_the_last_one(job: RunningJob) -> None:
+    job.checkpoint({"row": 1})
+    job.checkpoint()
+    assert job.state == {"row": 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (object(), "a checkpoint must be JSON"),
+        (float("nan"), "a checkpoint must be JSON"),
+        (
+            "x" * 2_000,
+            r"has 2,\d+ bytes; at most 1,000 are accepted \(setting checkpoint_max\)",
+        ),
+    ],
+    ids=["no JSON", "NaN", "too large"],
+)
+def test_a_checkpoint_that_cannot_be_kept_is_refused_with_a_sentence(
+    job: RunningJob, clock: Clock, state: Any, sentence: str
+) -> None:
+    clock.now += 2
+    with pytest.raises(CheckpointRefused, match=sentence):
+        job.checkpoint(state)
+    job.last_report()
+
+
+@pytest.mark.parametrize(
+    ("done", "total"),
+    [(-1, None), (1, 0), (1, -1), (float("nan"), 1), (1, float("inf")), (True, 1), ("1", 2),
+     (10**400, None), (1, 10**400)],
+)  # fmt: skip
+def test_progress_that_makes_no_sense_is_refused(
+    job: RunningJob, done: Any, total: Any
+) -> None:
+    for progress in (job.progress, current_job().progress):
+        with pytest.raises(ProgressRefused, match="progress"):
+            progress(done, total)
+
+
+def test_a_total_is_said_once(job: RunningJob) -> None:
+    job.progress(1, 10)
+    job.progress(2)
+    assert job.last_report().total == 10
+
+
+def test_an_error_is_kept_scrubbed_and_marks_the_job(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    job = attempt_of(recorder, scrub=lambda text: text.replace("hunter22", "***"))
+    with caplog.at_level(logging.ERROR, "jobmonitor.job"):
+        job.error("bad row hunter22", line=3, value="hunter22")
+    assert job.last_report().has_errors
+    assert recorder.errors == ["bad row *** (line=3, value='***')"] == caplog.messages
+
+
+def test_at_most_a_hundred_errors_are_kept(job: RunningJob, recorder: Recorder) -> None:
+    for number in range(1_000):
+        job.error(f"row {number}")
+    job.last_report()
+    assert len(recorder.errors) == 100
+
+
+def test_a_message_is_storable_and_not_endless(job: RunningJob) -> None:
+    job.progress(1, message="a\0" + "x" * 5_000)
+    message = job.last_report().message or ""
+    assert "\0" not in message
+    assert len(message) < 1_100
+
+
+# -- which job runs here -------------------------------------------------------------------
+
+
+def test_outside_a_job_the_same_calls_do_nothing(clock: Clock) -> None:
+    job = current_job()
+    assert running_job() is None
+    job.progress(1, 2, "halfway")
+    job.checkpoint({"row": 1})
+    assert job.state is None
+    assert list(job.iterate("ab")) == ["a", "b"]
+    assert list(job.iterate(lambda cursor: [(1, "a"), (2, "b")], total=2)) == ["a", "b"]
+    assert list(job.step("load")) == ["load"]
+    assert (job.id, job.run, job.attempt) == (None, 0, 0)
+
+
+def test_outside_a_job_an_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "jobmonitor.job"):
+        current_job().error("bad row")
+    assert caplog.messages == ["bad row"]
+
+
+def test_a_bound_function_finds_its_job_in_any_thread(job: RunningJob) -> None:
+    found: list[Any] = []
+    for function in (
+        lambda: found.append(current_job()),
+        job.bind(lambda: found.append(current_job())),
+    ):
+        thread = threading.Thread(target=function)
+        thread.start()
+        thread.join()
+    assert found[0] is not job
+    assert found[1] is job
+
+
+def test_a_job_is_the_current_one_until_it_is_left(job: RunningJob) -> None:
+    enter(job)
+    assert current_job() is job
+    leave()
+    assert running_job() is None
