@@ -186,8 +186,15 @@ class Operations:
         return changed
 
     def _reprioritize(self, request: Request) -> set[str]:
+        """Set the flag, until a walk finds nothing more: children were submitted meanwhile."""
         low = request.operation is Operation.SET_LOW_PRIORITY
-        return self._publishing(request, "reprioritize", low=low, event=request.operation.value)
+        changed: set[str] = set()
+        while more := self._publishing(
+            request, "reprioritize", low=low, event=request.operation.value
+        ):
+            changed |= more
+            self._settle(request.root_id)
+        return changed
 
     def _restart(self, request: Request) -> set[str]:
         nothing = dict.fromkeys(("type", "args", "kwargs", "due_at", "envelope", "body"))

@@ -23,7 +23,8 @@ WITH parent AS (
            CASE born.hold WHEN 'stop' THEN 'stopped' WHEN 'cancel' THEN 'canceled'
                 ELSE 'pending' END,
            CASE WHEN %(due_at)s::timestamptz > clock_timestamp() THEN 'due' ELSE 'queued' END,
-           %(due_at)s::timestamptz, clock_timestamp(),
+           CASE WHEN born.hold IS DISTINCT FROM 'cancel' THEN %(due_at)s::timestamptz END,
+           clock_timestamp(),
            CASE WHEN born.hold IS NULL
                 THEN greatest(clock_timestamp(), %(due_at)s::timestamptz) END,
            CASE WHEN born.hold = 'cancel' THEN clock_timestamp() END,
