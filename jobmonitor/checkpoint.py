@@ -26,7 +26,8 @@ class Marks:
         return self._places.setdefault(key, {"cursor": None, "done": 0, "ended": False})
 
     def forget_inside(self, path: str) -> None:
-        """Drop the places of iterations inside an item that is finished."""
+        """Drop the places of iterations and the steps inside an item that is finished."""
+        self.steps = {step for step in self.steps if not step.startswith(path)}
         for key in [key for key in self._places if key.startswith(path)]:
             del self._places[key]
 

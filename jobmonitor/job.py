@@ -190,15 +190,18 @@ class RunningJob:
         """Run a block once over all attempts of this run: `for _ in job.step("load"): …`.
 
         The block is skipped where an earlier attempt completed it; its end is a safe point.
+        Inside `iterate` it is a step of that item.
         """
-        if name in self._marks.steps:
+        outer = self._scopes[-1].path
+        key = f"{outer}{name}"
+        if key in self._marks.steps:
             return
-        self._scopes.append(_Scope(f"step {name}"))
+        self._scopes.append(_Scope(f"{outer}step {name}"))
         try:
             yield name
         finally:
             self._scopes.pop()
-        self._marks.steps.add(name)
+        self._marks.steps.add(key)
         self._marks.unsaved = True
         self._safe_point()
 

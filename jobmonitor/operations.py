@@ -149,8 +149,8 @@ class Operations:
         self._settle(request.root_id)
         changed = self._in_batches(request, "stop")
         if not changed:
-            for ids in self._tree(request.id):
-                self._database.rows("drop_idle_hold", request.facts(ids=list(ids)))
+            every = [job_id for ids in self._tree(request.id) for job_id in ids]
+            self._database.rows("drop_idle_hold", request.facts(ids=every))
         return changed
 
     def _force_stop(self, request: Request) -> set[str]:

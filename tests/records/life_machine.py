@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.records.life_actions import (
     Action,
@@ -34,7 +34,7 @@ from tests.records.life_snapshot import (
 )
 from tests.records.life_world import WORKERS, World
 
-MOST_JOBS = 8
+MOST_JOBS = 10
 _chance = st.integers(0, 3).map(lambda number: number == 0)
 _kinds = st.sampled_from(sorted(KINDS))
 
@@ -55,6 +55,17 @@ class Life(RuleBasedStateMachine):
         self.names = 0
 
     # -- submitted -------------------------------------------------------------------------
+
+    @initialize(data=st.data(), children=st.integers(0, 3), runs=st.integers(0, 2))
+    def begin_with_a_family(self, data: st.DataObject, children: int, runs: int) -> None:
+        """A root, children, grandchildren; most of what operations do they do to trees."""
+        self.do(Submit(self.name("j"), data.draw(_kinds)))
+        for member in range(1, 1 + runs):
+            name = self.name("p")
+            job_id = list(self.model.jobs)[min(member, len(self.model.jobs)) - 1]
+            self.do(Claim(job_id, 1, data.draw(st.sampled_from(WORKERS)), self.names, name))
+            for _ in range(children):
+                self.do(Submit(self.name("j"), data.draw(_kinds), inside=name))
 
     @precondition(lambda self: len(self.model.jobs) < MOST_JOBS)
     @rule(data=st.data())
@@ -146,7 +157,8 @@ class Life(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.at("running")))
         job = self.model.jobs.get(self.model.attempts[name][0])
         assert job is not None
-        return Claim(job.id, job.dispatch, job.worker or "w1", int(name[1:]), name)
+        dispatch = job.dispatch - job.due  # what is not due is still with the broker
+        return Claim(job.id, dispatch, job.worker or "w1", int(name[1:]), name)
 
     def draw_checkpoint(self, data: st.DataObject) -> Action:
         name = data.draw(st.sampled_from(self.at("running")))
@@ -168,24 +180,19 @@ class Life(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         self.do(self.draw_lose(data))
 
-    @rule(worker=st.sampled_from(WORKERS), alive=st.booleans())
-    def beat_or_fall_silent(self, worker: str, alive: bool) -> None:
-        self.do(Beat(worker, alive))
-
-    @precondition(lambda self: self.processes)
-    @rule(data=st.data())
-    def die(self, data: st.DataObject) -> None:
-        del self.processes[data.draw(st.sampled_from(sorted(self.processes)))]
-
-    @precondition(lambda self: self.held())
-    @rule(data=st.data())
-    def reach_a_time_limit(self, data: st.DataObject) -> None:
-        self.do(self.draw_limit(data))
-
     @precondition(lambda self: self.model.copies)
     @rule(data=st.data())
-    def revoke(self, data: st.DataObject) -> None:
-        self.do(self.draw_revoked(data))
+    def meet_something_rare(self, data: st.DataObject) -> None:
+        """A worker is silent, a process dies unseen, a time limit, Celery's own revoke."""
+        what = data.draw(st.sampled_from(["silence", "beat", "death", "limit", "revoke"]))
+        if what == "death" and self.processes:
+            del self.processes[data.draw(st.sampled_from(sorted(self.processes)))]
+        elif what == "limit" and self.held():
+            self.do(self.draw_limit(data))
+        elif what == "revoke":
+            self.do(self.draw_revoked(data))
+        else:
+            self.do(Beat(data.draw(st.sampled_from(WORKERS)), alive=what == "beat"))
 
     @precondition(lambda self: self.untold())
     @rule(data=st.data())
@@ -229,13 +236,22 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.some_jobs())
     @rule(data=st.data())
+    def operate_a_third_time(self, data: st.DataObject) -> None:
+        self.do(self.draw_operation(data))
+
+    @precondition(lambda self: self.some_jobs())
+    @rule(data=st.data())
     def operate_once_more(self, data: st.DataObject) -> None:
         self.do(self.draw_operation(data))
 
     def draw_operation(self, data: st.DataObject) -> Action:
         """Mostly one that changes something."""
-        operation = data.draw(st.sampled_from(OPERATIONS))
         jobs = list(self.model.jobs)
+        offered = {offer for job in jobs for offer in self.model.offered(job)}
+        any_of_all = data.draw(_chance)
+        operation = data.draw(
+            st.sampled_from(OPERATIONS if any_of_all else sorted(offered) or OPERATIONS)
+        )
         fitting = [job for job in jobs if self.model.affected(operation, job)]
         wanted = jobs if data.draw(_chance) else fitting or jobs
         return Operate(operation, data.draw(st.sampled_from(wanted)))

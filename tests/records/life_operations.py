@@ -10,8 +10,17 @@ class Operations(Tree):
     """A model that takes operations."""
 
     def offered(self, top: str) -> list[str]:
-        """What may be done to a job now: what would change it or a descendant."""
-        return [operation for operation in OPERATIONS if self.affected(operation, top)]
+        """What may be done to a job now: what would change it or a descendant.
+
+        A view does not look above the job: a restart below a hold and a resume below a cancel
+        are offered, and refused with their reason.
+        """
+        job = self.jobs[top]
+        fits = {operation: bool(self.affected(operation, top)) for operation in OPERATIONS}
+        ended = job.kind.restartable and job.status == "finished"
+        fits["restart"] = ended and self.left_nothing(job)
+        fits["resume"] = any(member.status == "stopped" for member in self.tree(top))
+        return [operation for operation in OPERATIONS if fits[operation]]
 
     def affected(self, operation: str, top: str) -> list[Job]:
         """What of a tree an operation would change now."""
@@ -21,6 +30,11 @@ class Operations(Tree):
             return [job] if fits and self.can_run_anew(job) else []
         if operation in {"stop", "force-stop", "cancel"} and job.guarded:
             return []
+        if operation == "cancel":
+            if all(member.status != "stopped" for member in self.tree(top)):
+                return []
+            holds = self._holds_of_cancel(top)
+            return [member for member in self.tree(top) if self._discards(member, holds)]
         return [member for member in self.tree(top) if self._fits(operation, member, top)]
 
     def _fits(self, operation: str, job: Job, top: str) -> bool:
@@ -36,7 +50,7 @@ class Operations(Tree):
             )
         if operation == "force-stop":
             return job.status == "stopping"
-        return job.status == "stopped" and (operation == "cancel" or self._lifts(job, top))
+        return job.status == "stopped" and self._lifts(job, top)
 
     def _lifts(self, job: Job, top: str) -> bool:
         """Whether nothing but stops at or below the top hold a job."""
@@ -73,15 +87,27 @@ class Operations(Tree):
             if self.held(job) is None:
                 self.holds[job.id] = "stop"
 
-    def _do_cancel(self, top: str, changed: list[Job]) -> None:
+    def _holds_of_cancel(self, top: str) -> dict[str, str]:
+        """The holds as a cancel leaves them: one at everything that is Stopped in the tree."""
+        holds = dict(self.holds)
         for member in self.tree(top):
-            if self.holds.get(member.id) == "stop":
-                self.holds[member.id] = "cancel"
-        if self.nearest(top) == "stop":
-            self.holds[top] = "cancel"
-        for job in changed:
-            if self.held(job) != "cancel":
-                self.holds[job.id] = "cancel"
+            if holds.get(member.id) == "stop":
+                holds[member.id] = "cancel"
+        for job in self.tree(top):
+            above = self.nearest(job.id, holds)
+            stopped = job.status == "stopped" and not job.guarded
+            if (stopped and above != "cancel") or (job.id == top and above == "stop"):
+                holds[job.id] = "cancel"
+        return holds
+
+    def _discards(self, job: Job, holds: dict[str, str]) -> bool:
+        """Whether a cancel takes a job: what is Stopped, and what waits below that."""
+        waits = job.status == "pending" and job.because != "members"
+        below = waits and self.nearest(job.id, holds) == "cancel"
+        return (job.status == "stopped" or below) and not (job.guarded or job.is_group)
+
+    def _do_cancel(self, top: str, changed: list[Job]) -> None:
+        self.holds = self._holds_of_cancel(top)
         for job in changed:
             self._discard(job)
 

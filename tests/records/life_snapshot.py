@@ -14,7 +14,7 @@ SELECT id, status, run, attempt, dispatch, coalesce(taken_dispatch, 0), retries,
        low_priority, has_errors, continued, outbox, worker, worker_pid,
        (checkpoint ->> 'state')::int, parent_id, parent_run, root_id, root_run,
        CASE WHEN status = 'pending' THEN pending_because END,
-       coalesce(due_at > clock_timestamp(), false),
+       coalesce(due_at > clock_timestamp(), false) AND status NOT IN ('finished', 'canceled'),
        CASE WHEN stoppable OR NOT system THEN job_held(root_id, id, parent_id) END,
        EXISTS (SELECT FROM job_message m WHERE m.job_id = job.id),
        waited + job_seconds_since(waiting_since), ran + job_seconds_since(running_since)

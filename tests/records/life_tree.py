@@ -36,11 +36,12 @@ class Tree:
         """A job and its descendants."""
         return [self.jobs[job_id], *self.below(job_id)]
 
-    def nearest(self, job_id: str | None) -> str | None:
+    def nearest(self, job_id: str | None, holds: dict[str, str] | None = None) -> str | None:
         """The nearest hold at or above a job, a release included."""
+        holds = self.holds if holds is None else holds
         while job_id is not None:
-            if job_id in self.holds:
-                return self.holds[job_id]
+            if job_id in holds:
+                return holds[job_id]
             job_id = self.jobs[job_id].parent
         return None
 
@@ -52,9 +53,11 @@ class Tree:
     def can_run_anew(self, job: Job) -> bool:
         """Its end was handed on, nothing holds it from above, its last run left nothing."""
         above = None if job.guarded else self.nearest(job.parent)
-        if not job.told or above in {"stop", "cancel"}:
-            return False
-        return not any(
+        return above not in {"stop", "cancel"} and self.left_nothing(job)
+
+    def left_nothing(self, job: Job) -> bool:
+        """Its end was handed on, and its last run has no unfinished descendants."""
+        return job.told and not any(
             member.status not in FINAL
             for child in self.children(job.id)
             if child.parent_run == job.run

@@ -61,7 +61,7 @@ class LifeOfTwo(Life):
         note(f"answered {answers}")
         found = snapshot_of_world(self.world)
         for model, expected in (self.in_order(first, second), self.reversed(first, second)):
-            if snapshot_of_model(model) == found and answers == expected:
+            if snapshot_of_model(model) == found and alike(answers) == alike(expected):
                 self.model = model
                 break
         else:
@@ -103,6 +103,11 @@ class LifeOfTwo(Life):
         if self.held():
             draws.append(self.draw_limit)
         return data.draw(st.sampled_from(draws))(data)
+
+
+def alike(answers: tuple[Any, Any]) -> list[Any]:
+    """A claim between a hold and its rows is refused as 'held', after them as 'stale'."""
+    return ["stale" if answer == "held" else answer for answer in answers]
 
 
 @pytest.fixture(scope="module")
