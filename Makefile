@@ -12,13 +12,16 @@ BIN := .venv/bin
 UV := $(BIN)/uv --quiet
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test format lint lock clean
+.PHONY: demo test stalls format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: lint
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile -m "not stalls"
+
+stalls: .venv/installed
+	$(BIN)/pytest -m stalls
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
