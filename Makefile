@@ -1,7 +1,6 @@
 # All that is needed is Python >= 3.11 and make; the rest is installed into .venv at the first run.
 #   make demo            the app of celery_app.py with servers, workers and panel; FRESH=1 starts anew
 #   make test            every check, in the order format, lint, types, import contracts, tests
-#   make stalls          the test that stalls now and then, apart until its cause is known
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 #   make clean           remove what make installed and the caches, not the data of the demo
@@ -13,16 +12,13 @@ BIN := .venv/bin
 UV := $(BIN)/uv --quiet
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test stalls format lint lock clean
+.PHONY: demo test format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: lint
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile -m "not stalls"
-
-stalls: .venv/installed
-	$(BIN)/pytest -m stalls
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

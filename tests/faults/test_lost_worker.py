@@ -108,7 +108,6 @@ def test_a_crash_between_finish_and_celerys_tail_loses_no_continuation(
     assert (tmp_path / "once").exists()
 
 
-@pytest.mark.stalls
 @pytest.mark.timeout(400)
 def test_a_parent_killed_at_random_moments_has_each_child_once(
     shop: ModuleType, start_worker: Callable[..., Worker], trace: Trace
