@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -191,4 +192,36 @@ api_token = Table(
     Column("created_at", _time, nullable=False, server_default=_now),
     Column("last_used_at", _time),
     Column("revoked_at", _time),
+)
+
+panel_user = Table(
+    "panel_user",
+    metadata,
+    _id("name", primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("created_at", _time, nullable=False, server_default=_now),
+    Column("last_login_at", _time),
+)
+
+panel_session = Table(
+    "panel_session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column(
+        "user_name",
+        Text(collation="C"),
+        ForeignKey("panel_user.name", onupdate="CASCADE", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("created_at", _time, nullable=False, server_default=_now),
+    Column("seen_at", _time, nullable=False, server_default=_now),
+)
+Index("panel_session_user", panel_session.c.user_name)
+
+panel_key = Table(
+    "panel_key",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("secret", LargeBinary, nullable=False),
 )
