@@ -24,6 +24,7 @@ from jobmonitor.operations import Operations, Outcome
 from jobmonitor.records.database import Database, migrate
 from jobmonitor.records.job_view import JobView
 from jobmonitor.records.queries import Filters, Node, Page, Queries
+from jobmonitor.records.statistics import Statistics, read_statistics
 from jobmonitor.records.store import Store
 from jobmonitor.settings import Settings
 from jobmonitor.states import Operation, Status
@@ -70,6 +71,10 @@ class Jobs:
     def runs(self, job_id: str) -> list[dict[str, Any]]:
         """Read the earlier runs of a restarted job."""
         return self._queries.runs(job_id)
+
+    def statistics(self, **filters: Any) -> Statistics:
+        """Read creations and waiting times over time; keywords as of `read_statistics`."""
+        return read_statistics(self._monitor.database, **filters)
 
     def wait_for(
         self,

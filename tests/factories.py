@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -197,6 +198,26 @@ class Records:
         earlier = ", ".join(f"{name} = {name} - make_interval(secs => %s)" for name in moments)
         parameters = (*[seconds] * len(moments), list(job_ids))
         self.sql(f"UPDATE job SET {earlier} WHERE id = ANY(%s)", *parameters)
+
+    def make_at(
+        self,
+        created: datetime,
+        *,
+        starts: datetime | None = None,
+        wait: float | None = None,
+        **facts: Any,
+    ) -> str:
+        """A job that was created then, and started then after so many seconds of waiting."""
+        made = self.make(**facts) if starts is None else self.make_running(**facts)
+        self.place(made, created, starts=starts, wait=wait)
+        return made
+
+    def place(
+        self, job_id: str, created: datetime, *, starts: datetime | None, wait: float | None
+    ) -> None:
+        """Let a job have been created and its run started at these moments."""
+        times = "UPDATE job SET created_at = %s, started_at = %s, first_wait = %s WHERE id = %s"
+        self.sql(times, created, starts, wait, job_id)
 
     # -- SQL -------------------------------------------------------------------------------
 
