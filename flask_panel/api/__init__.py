@@ -9,6 +9,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from flask_panel.api.jobs import blueprint as jobs
+from flask_panel.api.statistics import blueprint as statistics
 from flask_panel.auth import register_limiter
 
 
@@ -25,4 +26,5 @@ def register_api(app: Flask) -> None:
     api = Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.register_blueprint(jobs)
+    api.register_blueprint(statistics)
     register_limiter(app)

@@ -12,6 +12,7 @@ import click
 
 _WHERE = {
     "list": "reading", "show": "reading", "tree": "reading",
+    "stats": "statistics",
     "stop": "steering", "resume": "steering", "force-stop": "steering", "cancel": "steering",
     "restart": "steering", "low-priority": "steering",
     "migrate": "setup", "token": "setup", "demo": "demo",

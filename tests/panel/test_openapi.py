@@ -18,14 +18,14 @@ Submit = Callable[..., str]
 Document = dict[str, Any]
 
 JOBS = "/api/v1/jobs"
-READING = [JOBS] + [
+READING = [JOBS, "/api/v1/statistics"] + [
     f"{JOBS}/{{job_id}}{more}" for more in ("", "/children", "/tree", "/events")
 ]
 STEERING = [f"{JOBS}/{operation.value}" for operation in Operation]
 EXAMPLES = {
     "status": "pending", "type": "panel.work", "limit": "7", "has_errors": "false",
     "low_priority": "false", "system": "false", "run_by": "alice", "root": "x", "parent": "x",
-    "q": "x",
+    "q": "x", "bucket": "900",
 }  # fmt: skip
 A_MOMENT = "2026-01-01T00:00:00Z"
 KINDS: dict[str, Any] = {
@@ -129,7 +129,7 @@ def test_a_read_answers_as_described(
     answer = client.get(path.replace("{job_id}", family), headers=viewer)
     assert answer.status_code == 200
     assert_as_described(document, path, "get", answer)
-    assert any(answer.json.get(name) for name in ("jobs", "events", "id"))
+    assert any(answer.json.get(name) for name in ("jobs", "events", "id", "buckets"))
 
 
 def test_a_job_is_what_its_view_says(
