@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -20,7 +22,7 @@ from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
 
 from jobmonitor import signals
-from jobmonitor.current import enter, leave, running_job
+from jobmonitor.current import enter, is_alone_here, leave, running_job
 from jobmonitor.delivered import fix_ids, message_of
 from jobmonitor.dispatch import HEADER, Dispatch
 from jobmonitor.errors import (
@@ -31,7 +33,8 @@ from jobmonitor.errors import (
     TaskExited,
 )
 from jobmonitor.failpoints import reach
-from jobmonitor.job import Identity, RunningJob
+from jobmonitor.job import LOGGER, Identity, RunningJob
+from jobmonitor.job_log import JobLog
 from jobmonitor.outcomes import Outcomes
 from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, patiently
 from jobmonitor.redaction import Redactor
@@ -61,6 +64,7 @@ class Execution:
         self._settings = settings
         self._redactor = Redactor(settings.redact, settings.shown_max)
         self._outcomes = Outcomes(app, self._redactor)
+        self._job_log = JobLog(store.database, settings)
         #: the `worker` row of this process' main; set before the pool starts
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
 
@@ -73,6 +77,7 @@ class Execution:
         if claimed.verdict not in {"run", "mine", "continue"}:
             return self._refuse(task, claimed)
         job = self._job(task, claimed, args, kwargs)
+        self._job_log.begin(job)
         enter(job)
         if claimed.verdict == "continue":
             job.active = False
@@ -171,7 +176,8 @@ class Execution:
 
     def _perform(self, task: Any, job: RunningJob, call: Callable[[], Any]) -> Any:
         try:
-            value = call()
+            with _warnings_of_its_own():
+                value = call()
         except BaseException as error:
             raised = self._broke_off(task, job, error)
             if raised is error:
@@ -233,11 +239,11 @@ class Execution:
         """Store the end; it is on disk when this returns. Raises Ignore where fenced out."""
         job.active = False
         reach("before_finish")
-        patience = self._settings.database_patience
+        if ending.error is not None:
+            job.log.add(logging.ERROR, LOGGER, ending.traceback or ending.error, always=True)
         report = self._last_report(job)
-        stored = patiently(
-            partial(self._store.finish, job.id, job.attempt, report, ending), patience
-        )
+        write = partial(self._store.finish, job.id, job.attempt, report, ending)
+        stored = patiently(partial(_after_log, job, write), self._settings.database_patience)
         if stored is None and not self._store.is_finished(job.id, job.attempt):
             logger.info("the end of job %s is refused: the attempt was fenced out", job.id)
             raise Ignore(f"job {job.id} is no longer this attempt's")
@@ -266,8 +272,19 @@ class Execution:
                 self._take_turn(task, job, job.tail.turn)
             else:
                 self._continue(task, job, state, retval)
+            self._write_the_rest(job)
         finally:
             leave()
+
+    def _write_the_rest(self, job: RunningJob) -> None:
+        """Write what Celery's tail logged; where that fails now, it is tried again soon."""
+        ending = job.tail.ending
+        try:
+            if ending is not None and job.has_errors and not ending.has_errors:
+                self._store.taint(job.id, job.attempt)
+            job.log.flush()
+        except DatabaseUnavailable as error:
+            logger.warning("the last lines of job %s wait: %s", job.id, error)
 
     def _continue(self, task: Any, job: RunningJob, state: str | None, retval: Any) -> None:
         if state == states.FAILURE and job.tail.ending is None and job.active:
@@ -275,6 +292,7 @@ class Execution:
         failed = job.tail.ending is not None and job.tail.ending.error is not None
         if state == states.FAILURE and job.tail.ending is not None and not failed:
             ending = self._outcomes.failure(job, retval)
+            job.log.add(logging.ERROR, LOGGER, ending.traceback or "", always=True)
             self._store.spoil(job.id, job.attempt, ending.error or "")
         if job.tail.owed:
             done = partial(
@@ -292,13 +310,14 @@ class Execution:
             raise
         except Exception as error:
             logger.exception("another turn of job %s could not be published", job.id)
-            self._store.finish(
-                job.id, job.attempt, Report(), self._outcomes.failure(job, error)
-            )
+            ending = self._outcomes.failure(job, error)
+            job.log.add(logging.ERROR, LOGGER, ending.traceback or "", always=True)
+            self._store.finish(job.id, job.attempt, Report(), ending)
             task.backend.mark_as_failure(job.id, error, request=task.request)
 
     def _publish_turn(self, job: RunningJob, turn: Turn) -> None:
         turn = self._submission.turn(job.tail.prepared, turn, job.tail.turn_delay)
+        job.log.flush()
         with self._store.database.transaction() as connection:
             report = self._last_report(job)
             row = self._store.again(connection, job.id, job.attempt, report, turn)
@@ -311,6 +330,17 @@ class Execution:
                 self._dispatch.publish(
                     producer, job.tail.prepared, row.dispatch, low=row.low_priority
                 )
+
+
+def _after_log(job: RunningJob, write: Callable[[], Any]) -> Any:
+    """Write what the job logged, then its end: where that is on disk, the log is too."""
+    job.log.flush()
+    return write()
+
+
+def _warnings_of_its_own() -> AbstractContextManager[Any]:
+    """Let each job see a warning that Python shows once a process; only where it is alone."""
+    return warnings.catch_warnings() if is_alone_here() else nullcontext()
 
 
 def _lost_reason(rerun: bool, lost_max: int) -> str:

@@ -89,3 +89,8 @@ def leave() -> None:
 def runs_one_job_at_a_time() -> None:
     """Say that this process runs one job at a time (prefork and solo pools)."""
     _Process.one_job = True
+
+
+def is_alone_here() -> bool:
+    """Say whether this process runs one job at a time."""
+    return _Process.one_job

@@ -23,12 +23,13 @@ from jobmonitor.errors import DatabaseUnavailable, JobFenced, JobStopped, Progre
 from jobmonitor.records.store import Ending, Report, Turn
 from jobmonitor.redaction import cut, storable
 
-logger = logging.getLogger("jobmonitor.job")
+#: names the lines that a job has from us
+LOGGER = "jobmonitor.job"
+logger = logging.getLogger(LOGGER)
 P = ParamSpec("P")
 R = TypeVar("R")
 #: the job of this context; `jobmonitor.current` sets it
 context: ContextVar[RunningJob | None] = ContextVar("jobmonitor_current", default=None)
-_ERRORS_KEPT = 100
 _MESSAGE_MAX = 1_000
 _unset: Any = object()
 
@@ -38,7 +39,23 @@ class Recorder(Protocol):
 
     def advance(self, job_id: str, attempt: int, report: Report) -> str | None: ...
     def halt(self, job_id: str, attempt: int, report: Report) -> str | None: ...
-    def note_errors(self, job_id: str, messages: Sequence[str]) -> None: ...
+
+
+class Log(Protocol):
+    """Where the lines of an attempt go; `jobmonitor.job_log` has the one that keeps them."""
+
+    def add(self, level: int, logger: str, message: str, *, always: bool = False) -> None: ...
+    def flush(self) -> None: ...
+
+
+class NoLog:
+    """Keeps no line."""
+
+    def add(self, level: int, logger: str, message: str, *, always: bool = False) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,7 @@ class RunningJob:
         self.has_errors = False
         self.tail = Tail()
         self.scrub = scrub
+        self.log: Log = NoLog()
         self._stoppable = identity.stoppable
         self._recorder = recorder
         self._interval = interval
@@ -109,8 +127,6 @@ class RunningJob:
         self._progress: tuple[float, float | None, str | None] | None = None
         self._progress_total = identity.progress_total
         self._scopes: list[_Scope] = [_Scope("")]
-        self._errors: list[str] = []
-        self._errors_seen = 0
 
     # -- what the task calls ---------------------------------------------------------------
 
@@ -206,17 +222,14 @@ class RunningJob:
         self._safe_point()
 
     def error(self, message: str, **extra: Any) -> None:
-        """Note an error that does not end the job: it will be Finished with errors."""
+        """Log an error that does not end the job: it will be Finished with errors."""
         text = self.scrub(str(message))
         if extra:
             shown = ", ".join(f"{name}={value!r}" for name, value in extra.items())
             text = f"{text} ({self.scrub(shown)})"
         logger.error("%s", text, extra={"job_id": self.id})
-        with self._lock:
-            self.has_errors = True
-            self._errors_seen += 1
-            if self._errors_seen <= _ERRORS_KEPT:
-                self._errors.append(cut(text, _MESSAGE_MAX))
+        self.has_errors = True
+        self.log.add(logging.ERROR, LOGGER, text)
         if time.monotonic() >= self._due:
             self._write()
 
@@ -243,7 +256,6 @@ class RunningJob:
     def last_report(self) -> Report:
         """What is not written yet, for the statement that ends the attempt."""
         with self._lock:
-            self._flush_errors()
             return self._report()
 
     def _write(self) -> None:
@@ -256,7 +268,6 @@ class RunningJob:
             report, progress = self._report(), self._progress
             self._progress, self._marks.unsaved = None, False
             try:
-                self._flush_errors()
                 status = self._recorder.advance(self.id, self.attempt, report)
             except DatabaseUnavailable as error:
                 logger.warning("a report of job %s waits: %s", self.id, error)
@@ -274,7 +285,7 @@ class RunningJob:
             return
         with self._lock:
             try:
-                self._flush_errors()
+                self.log.flush()
                 halted = self._recorder.halt(self.id, self.attempt, self._report())
             except DatabaseUnavailable as error:
                 logger.warning("the stop of job %s waits: %s", self.id, error)
@@ -294,11 +305,6 @@ class RunningJob:
             checkpoint=marks.as_json(self._checkpoint_max) if marks.unsaved else None,
             has_errors=self.has_errors,
         )
-
-    def _flush_errors(self) -> None:
-        if self._errors:
-            self._recorder.note_errors(self.id, self._errors)
-            self._errors = []
 
 
 class _Scope:

@@ -23,6 +23,7 @@ from jobmonitor.errors import ConfigurationError, JobNotFound
 from jobmonitor.operations import Operations, Outcome
 from jobmonitor.records.database import Database, migrate
 from jobmonitor.records.job_view import JobView
+from jobmonitor.records.logs import LogPage, Logs
 from jobmonitor.records.queries import Filters, Node, Page, Queries
 from jobmonitor.records.statistics import Statistics, read_statistics
 from jobmonitor.records.store import Store
@@ -44,6 +45,7 @@ class Jobs:
     def __init__(self, monitor: JobMonitor) -> None:
         self._monitor = monitor
         self._queries = monitor.queries
+        self._logs = Logs(monitor.database)
         self._operations = Operations(monitor.app, monitor.database, monitor.dispatch)
 
     def get(self, job_id: str) -> JobView:
@@ -64,8 +66,19 @@ class Jobs:
             raise JobNotFound(job_id)
         return found
 
+    def logs(self, job_id: str, **filters: Any) -> LogPage:
+        """Read a page of what a job logged, newest first; filters as of `Logs.page`.
+
+        Raises JobNotFound, and QueryRefused for a filter that makes no sense.
+        """
+        return self._logs.page(job_id, **filters)
+
+    def last_line_id(self, job_id: str) -> int | None:
+        """Read the id of the newest line of a job's log, or None; one indexed query."""
+        return self._logs.last_line_id(job_id)
+
     def events(self, job_id: str) -> list[dict[str, Any]]:
-        """Read the audit of a job: operations, transitions nobody asked for, its errors."""
+        """Read the audit of a job: operations, and transitions that nobody asked for."""
         return self._queries.events(job_id)
 
     def runs(self, job_id: str) -> list[dict[str, Any]]:

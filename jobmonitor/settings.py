@@ -17,7 +17,10 @@ DATABASE_URL_VARIABLE = "JOBMONITOR_DATABASE_URL"
 _SECONDS = (
     "progress_interval", "beat_interval", "lost_after", "database_patience", "claim_patience",
 )  # fmt: skip
-_COUNTS = {"lost_max": 0, "message_max": 1, "checkpoint_max": 1, "shown_max": 100}
+_COUNTS = {
+    "lost_max": 0, "message_max": 1, "checkpoint_max": 1, "shown_max": 100,
+    "log_lines_max": 0, "log_waiting_max": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,12 @@ class Settings:
     message_max: int = 1_000_000
     #: a larger checkpoint is refused
     checkpoint_max: int = 1_000_000
-    #: shown arguments, results, errors and tracebacks are cut to this length
+    #: shown arguments, results, errors, tracebacks and lines of logs are cut to this length
     shown_max: int = 8_192
+    #: at most so many lines of an attempt's log are kept
+    log_lines_max: int = 10_000
+    #: at most so many lines wait in a process while the database is away
+    log_waiting_max: int = 10_000
 
     @classmethod
     def of(cls, **given: Any) -> Settings:

@@ -230,7 +230,8 @@ class Records:
     def clear(self) -> None:
         """Forget every job."""
         self.sql(
-            "TRUNCATE job, job_message, job_children, job_run, job_hold, job_event, worker"
+            "TRUNCATE job, job_message, job_children, job_run, job_hold, job_event, job_log, "
+            "worker"
         )
         self.published.clear()
 

@@ -88,7 +88,7 @@ class Database:
         Raises DatabaseUnavailable where no connection can be made or it breaks meanwhile,
         NotMigrated where the tables are missing.
         """
-        with _soft_limit_held_back():
+        with soft_limit_held_back():
             try:
                 pooled = self.engine.raw_connection()
             except Exception as error:
@@ -115,7 +115,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Lend a SQLAlchemy connection for a query; the same errors as `connection`."""
-        with _soft_limit_held_back():
+        with soft_limit_held_back():
             try:
                 with self.engine.connect() as connection:
                     yield connection
@@ -211,7 +211,7 @@ def _return(pooled: Any) -> None:
 
 
 @contextmanager
-def _soft_limit_held_back() -> Iterator[None]:
+def soft_limit_held_back() -> Iterator[None]:
     """Keep Celery's soft time limit (SIGUSR1) out of a statement: it would break it.
 
     It is delivered when the statement has ended.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -175,10 +175,6 @@ class Store:
         found = fetch(connection, "again", facts | asdict(report) | asdict(turn))
         return found[0] if found else None
 
-    def note_errors(self, job_id: str, messages: Sequence[str]) -> None:
-        """Keep what a job reported as errors, in its events."""
-        self.database.rows("note_errors", {"id": job_id, "messages": list(messages)})
-
     # -- ended -----------------------------------------------------------------------------
 
     def finish(self, job_id: str, attempt: int, report: Report, ending: Ending) -> Any:
@@ -195,6 +191,10 @@ class Store:
         """Note that Celery could not keep the result of a finished job."""
         facts = {"id": job_id, "attempt": attempt, "error": error, "slot": slot()}
         self.database.rows("spoil", facts)
+
+    def taint(self, job_id: str, attempt: int) -> None:
+        """Note that a finished job logged an error in Celery's tail after it."""
+        self.database.rows("taint", {"id": job_id, "attempt": attempt, "slot": slot()})
 
     def continue_(self, job_id: str, attempt: int, *, fired: bool) -> None:
         """Note that Celery's tail of a finished job is done."""

@@ -166,6 +166,21 @@ job_event = Table(
 )
 Index("job_event_job", job_event.c.job_id, job_event.c.id)
 
+job_log = Table(
+    "job_log",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    _id("job_id", nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", _time, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("logger", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    postgresql_partition_by="RANGE (at)",
+)
+Index("job_log_job", job_log.c.job_id, job_log.c.id)
+
 worker = Table(
     "worker",
     metadata,

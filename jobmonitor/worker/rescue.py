@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,8 @@ from jobmonitor.worker import presence
 logger = logging.getLogger(__name__)
 _SILENT = "its worker was silent for {seconds:g} s"
 _GONE = "its worker's process is gone"
+_HOUR = 3600.0
+_DAYS_AHEAD = 7
 
 
 class Rescue:
@@ -33,6 +36,7 @@ class Rescue:
     def __init__(self, monitor: Any) -> None:
         self._monitor = monitor
         self._database = monitor.database
+        self._days_due = 0.0
 
     def run(self) -> None:
         """Do one round, unless another worker is at it."""
@@ -50,6 +54,13 @@ class Rescue:
             for worker_id, why in lost.items():
                 self.worker_is_lost(worker_id, why)
             self._database.rows("close_groups", {})
+        self._prepare_days()
+
+    def _prepare_days(self) -> None:
+        """Once an hour, make sure that the logs of the coming days have their partitions."""
+        if time.monotonic() >= self._days_due:
+            self._days_due = time.monotonic() + _HOUR
+            self._database.rows("prepare_days", {"ahead": _DAYS_AHEAD})
 
     def worker_is_lost(self, worker_id: str, reason: str) -> None:
         """Take every job from a worker that is gone, then mark it so."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, Task, chord
 from celery.exceptions import Ignore, Reject
+from celery.utils.log import get_task_logger
 
 from jobmonitor import JobMonitor, current_job, signals
 
@@ -205,6 +209,49 @@ def heard(fails: bool) -> None:
     """Run where signals are listened to."""
     if fails:
         raise ValueError("as asked")
+
+
+@app.task
+def say_everything(word: str) -> None:
+    """Log, print and warn in each way there is."""
+    logging.getLogger("shop.stock").warning("logged %s", word)
+    get_task_logger("shop.task").info("task logged %s", word)
+    library = logging.getLogger(f"library{word}")
+    library.propagate = False
+    library.warning("library logged %s", word)
+    print("printed", word)  # noqa: T201
+    print("on stderr", word, file=sys.stderr)  # noqa: T201
+    warnings.warn("an old way", UserWarning, stacklevel=1)
+    thread = threading.Thread(target=lambda: print("thread printed", word))  # noqa: T201
+    thread.start()
+    thread.join()
+    logging.getLogger("celery.worker").error("Celery's own")
+    sys.stdout.write(f"half {word}")
+
+
+@app.task
+def log_until(marker: str, level: int = logging.WARNING) -> str:
+    """Log a line, wait for a file, log another one."""
+    logging.getLogger("shop").log(level, "before")
+    while not Path(marker).exists():
+        time.sleep(0.02)
+        current_job().checkpoint()
+    logging.getLogger("shop").log(level, "after")
+    return "done"
+
+
+@app.task
+def log_many(lines: int) -> None:
+    for number in range(lines):
+        logging.getLogger("shop").warning("line %d", number)
+
+
+@app.task
+def log_secret(password: str) -> None:
+    logging.getLogger("shop").warning("the password is %s", password)
+    print("printed", password)  # noqa: T201
+    current_job().error("noted", password=password)
+    raise PermissionError(password)
 
 
 @signals.job_started.connect

@@ -38,13 +38,6 @@ def test_a_job_that_raises_is_finished_with_its_error(shop: ModuleType, worker: 
     assert eventually(lambda: result.state == "FAILURE")
 
 
-def test_an_error_noted_by_the_job_does_not_end_it(shop: ModuleType, worker: Worker) -> None:
-    job = shop.monitor.jobs.wait_for(shop.note_error.delay(3).id)
-    assert (job.has_errors, job.error) == (True, None)
-    noted = [e["reason"] for e in shop.monitor.jobs.events(job.id) if e["event"] == "error"]
-    assert noted == [f"a bad row (row={number})" for number in range(3)]
-
-
 def test_a_retry_keeps_the_row_and_its_attempts_never_overlap(
     shop: ModuleType, worker: Worker, trace: Trace
 ) -> None:
@@ -227,6 +220,9 @@ def test_a_secret_is_nowhere_once_the_job_has_ended(
         shop.login.delay("eve", secret),
         shop.login.delay("eve", password=secret),
     )
+    logged = shop.monitor.jobs.wait_for(shop.log_secret.delay(secret).id)
+    lines = shop.monitor.jobs.logs(logged.id, newest_first=False).lines
+    assert [line.message.count("[redacted]") for line in lines] == [1, 1, 1, 1]
     for result in (by_position, by_name):
         job = shop.monitor.jobs.wait_for(result.id)
         assert job.error == "PermissionError: eve may not use [redacted]"

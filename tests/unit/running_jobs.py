@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from jobmonitor.errors import DatabaseUnavailable
@@ -17,7 +16,6 @@ class Recorder:
     def __init__(self) -> None:
         self.reports: list[Report] = []
         self.halts: list[Report] = []
-        self.errors: list[str] = []
         self.status: str | None = "running"
         self.away = False
         self.meanwhile: Any = None
@@ -36,8 +34,19 @@ class Recorder:
         self.halts.append(report)
         return "stopped" if self.status == "stopping" else None
 
-    def note_errors(self, job_id: str, messages: Sequence[str]) -> None:
-        self.errors += messages
+
+class Log:
+    """Keeps the lines of a job."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, str, str]] = []
+        self.flushed = 0
+
+    def add(self, level: int, logger: str, message: str, *, always: bool = False) -> None:
+        self.lines.append((level, logger, message))
+
+    def flush(self) -> None:
+        self.flushed += 1
 
 
 class Clock:

@@ -18,7 +18,7 @@ from jobmonitor.errors import (
     ProgressRefused,
 )
 from jobmonitor.job import Identity, RunningJob
-from tests.unit.running_jobs import Clock, Recorder, attempt_of
+from tests.unit.running_jobs import Clock, Log, Recorder, attempt_of
 
 
 @pytest.fixture
@@ -212,21 +212,27 @@ def test_a_total_is_said_once(job: RunningJob) -> None:
     assert job.last_report().total == 10
 
 
-def test_an_error_is_kept_scrubbed_and_marks_the_job(
+def test_an_error_is_a_scrubbed_line_of_the_log_and_marks_the_job(
     recorder: Recorder, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     job = attempt_of(recorder, scrub=lambda text: text.replace("hunter22", "***"))
+    job.log = log = Log()
     with caplog.at_level(logging.ERROR, "jobmonitor.job"):
         job.error("bad row hunter22", line=3, value="hunter22")
     assert job.last_report().has_errors
-    assert recorder.errors == ["bad row *** (line=3, value='***')"] == caplog.messages
+    assert caplog.messages == ["bad row *** (line=3, value='***')"]
+    assert log.lines == [(logging.ERROR, "jobmonitor.job", caplog.messages[0])]
 
 
-def test_at_most_a_hundred_errors_are_kept(job: RunningJob, recorder: Recorder) -> None:
-    for number in range(1_000):
-        job.error(f"row {number}")
-    job.last_report()
-    assert len(recorder.errors) == 100
+def test_the_log_is_written_before_the_stop(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    job.log = log = Log()
+    recorder.status = "stopping"
+    clock.now += 2
+    with pytest.raises(JobStopped):
+        job.checkpoint()
+    assert (log.flushed, len(recorder.halts)) == (1, 1)
 
 
 def test_a_message_is_storable_and_not_endless(job: RunningJob) -> None:
