@@ -16,6 +16,7 @@ from flask_panel.api import schemas
 from flask_panel.auth import monitor, needs
 from jobmonitor.errors import JobNotFound
 from jobmonitor.operations import Outcome
+from jobmonitor.records.logs import LogPage
 from jobmonitor.states import Operation
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Jobs")
@@ -58,6 +59,16 @@ def tree(arguments: dict[str, Any], job_id: str) -> dict[str, Any]:
     """Read a job and its descendants, depth first."""
     nodes = monitor().jobs.tree(job_id, **arguments)
     return {"jobs": [{"depth": node.depth, **node.job.as_json()} for node in nodes]}
+
+
+@blueprint.get("/<path:job_id>/logs")
+@needs("viewer")
+@blueprint.arguments(schemas.LogsArguments, location="query", unknown=RAISE)
+@blueprint.response(200, schemas.LinesSchema)
+def logs(arguments: dict[str, Any], job_id: str) -> LogPage:
+    """Read what a job logged, printed and warned, newest first or oldest first."""
+    newest_first = arguments.pop("order") == "newest"
+    return monitor().jobs.logs(job_id, newest_first=newest_first, **arguments)
 
 
 @blueprint.get("/<path:job_id>/events")

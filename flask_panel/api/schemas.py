@@ -10,6 +10,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import validate
 
+from jobmonitor.records import logs
 from jobmonitor.records.queries import LIMIT_MAX
 from jobmonitor.states import Status
 
@@ -49,6 +50,18 @@ class TreeArguments(ma.Schema):
     """How much of a tree is shown."""
 
     limit = ma.fields.Integer(load_default=1_000, validate=validate.Range(1, 5_000))
+
+
+class LogsArguments(ma.Schema):
+    """Which lines of a log; `level` is the least one, by name or number."""
+
+    level = ma.fields.String(validate=validate.Length(1, 20))
+    q = ma.fields.String(validate=validate.Length(max=_TEXT_MAX))
+    order = ma.fields.String(
+        load_default="newest", validate=validate.OneOf(["newest", "oldest"])
+    )
+    cursor = ma.fields.String(validate=validate.Length(max=1_000))
+    limit = ma.fields.Integer(load_default=200, validate=validate.Range(1, logs.LIMIT_MAX))
 
 
 class ProgressSchema(ma.Schema):
@@ -144,6 +157,26 @@ class EventsSchema(ma.Schema):
     """The newest entries, oldest first."""
 
     events = ma.fields.List(ma.fields.Nested(EventSchema))
+
+
+class LineSchema(ma.Schema):
+    """A line of a log; `level` is a number of Python's logging."""
+
+    id = ma.fields.Integer()
+    at = ma.fields.DateTime()
+    run = ma.fields.Integer()
+    attempt = ma.fields.Integer()
+    level = ma.fields.Integer()
+    level_name = ma.fields.String()
+    logger = ma.fields.String()
+    message = ma.fields.String()
+
+
+class LinesSchema(ma.Schema):
+    """Some lines, and the cursor behind them; the id of a line is the cursor behind it."""
+
+    lines = ma.fields.List(ma.fields.Nested(LineSchema))
+    cursor = _text()
 
 
 class OperationArguments(ma.Schema):

@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 _WHERE = {
-    "list": "reading", "show": "reading", "tree": "reading",
+    "list": "reading", "show": "reading", "tree": "reading", "logs": "logs",
     "stats": "statistics",
     "stop": "steering", "resume": "steering", "force-stop": "steering", "cancel": "steering",
     "restart": "steering", "low-priority": "steering",

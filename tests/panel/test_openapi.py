@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from jobmonitor import JobMonitor
+from jobmonitor.records.logs import Logs, NewLine
 from jobmonitor.states import Operation
 
 Headers = dict[str, str]
@@ -19,13 +21,13 @@ Document = dict[str, Any]
 
 JOBS = "/api/v1/jobs"
 READING = [JOBS, "/api/v1/statistics"] + [
-    f"{JOBS}/{{job_id}}{more}" for more in ("", "/children", "/tree", "/events")
+    f"{JOBS}/{{job_id}}{more}" for more in ("", "/children", "/tree", "/logs", "/events")
 ]
 STEERING = [f"{JOBS}/{operation.value}" for operation in Operation]
 EXAMPLES = {
     "status": "pending", "type": "panel.work", "limit": "7", "has_errors": "false",
     "low_priority": "false", "system": "false", "run_by": "alice", "root": "x", "parent": "x",
-    "q": "x", "bucket": "900",
+    "q": "x", "bucket": "900", "level": "INFO", "order": "oldest",
 }  # fmt: skip
 A_MOMENT = "2026-01-01T00:00:00Z"
 KINDS: dict[str, Any] = {
@@ -42,11 +44,13 @@ def document(panel: Flask) -> Document:
 
 @pytest.fixture
 def family(submit: Submit, monitor: JobMonitor) -> str:
-    """A job that has a child and an entry in its audit."""
+    """A job that has a child, an entry in its audit and a line in its log."""
     top = submit(label="top", run_by="alice")
     monitor.app.send_task("panel.work", (1,), parent_id=top)
     monitor.jobs.set_low_priority(top)
     monitor.jobs.remove_low_priority(top)
+    line = NewLine(top, 1, 0, time.monotonic(), 20, "shop", "a line")
+    Logs(monitor.database).append([line], time.monotonic())
     return top
 
 
@@ -129,7 +133,7 @@ def test_a_read_answers_as_described(
     answer = client.get(path.replace("{job_id}", family), headers=viewer)
     assert answer.status_code == 200
     assert_as_described(document, path, "get", answer)
-    assert any(answer.json.get(name) for name in ("jobs", "events", "id", "buckets"))
+    assert any(answer.json.get(name) for name in ("jobs", "lines", "events", "id", "buckets"))
 
 
 def test_a_job_is_what_its_view_says(

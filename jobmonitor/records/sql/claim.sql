@@ -71,7 +71,7 @@ WITH seen AS (
     FROM judged WHERE job.id = judged.id
       AND verdict NOT IN ('duplicate', 'mine')
       AND NOT (verdict = 'stale' AND judged.dispatch <> %(dispatch)s)
-    RETURNING job.id, job.status, judged.status AS was, verdict
+    RETURNING job.id, job.run, job.attempt, job.status, judged.status AS was, verdict
 ), ended AS (
     SELECT j.* FROM judged j
     WHERE verdict = 'lost' OR verdict IN ('held', 'stopped') AND discards
@@ -81,6 +81,10 @@ WITH seen AS (
            CASE verdict WHEN 'held' THEN 'stopped together with a job above it'
                ELSE %(lost_reason)s END
     FROM taken WHERE verdict IN ('held', 'stopped', 'lost') OR verdict = 'run' AND was = 'running'
+), logged AS (
+    INSERT INTO job_log (job_id, run, attempt, at, level, logger, message)
+    SELECT id, run, attempt, clock_timestamp(), 40, 'jobmonitor.job', %(lost_reason)s FROM taken
+    WHERE verdict = 'lost'
 )
 SELECT verdict, judged.status AS was, judged.hold,
        judged.attempt + (verdict = 'run')::int AS attempt, run, root_id, parent_id, step_of,

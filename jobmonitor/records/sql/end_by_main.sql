@@ -15,6 +15,9 @@ WITH old AS (
 ), noted AS (
     INSERT INTO job_event (job_id, event, from_status, to_status, reason)
     SELECT id, 'finished', was, status, %(reason)s FROM ended
+), logged AS (
+    INSERT INTO job_log (job_id, run, attempt, at, level, logger, message)
+    SELECT id, run, attempt, clock_timestamp(), 40, 'jobmonitor.job', %(reason)s FROM ended
 )
 SELECT id, job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0, 1, 1)::text AS counted
 FROM ended

@@ -62,6 +62,10 @@ WITH old AS (
 ), noted AS (
     INSERT INTO job_event (job_id, event, from_status, to_status, reason)
     SELECT id, 'worker lost', was, status, %(reason)s FROM changed WHERE outcome <> 'tail' AND was <> 'stopped'
+), logged AS (
+    INSERT INTO job_log (job_id, run, attempt, at, level, logger, message)
+    SELECT id, run, attempt, clock_timestamp(), 40, 'jobmonitor.job', %(reason)s FROM changed
+    WHERE outcome = 'failed'
 )
 SELECT id, parent_id, outcome, status, dispatch, low_priority, due_at, attempt,
        (SELECT envelope FROM job_message m WHERE m.job_id = changed.id) AS envelope,
