@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from jobmonitor.cli import jobs
 
-READING = (("list",), ("show",), ("tree",), ("stats",), ("token", "list"))
+READING = (("list",), ("show",), ("tree",), ("logs",), ("stats",), ("token", "list"))
 OPERATIONS = (
     ("stop",), ("resume",), ("force-stop",), ("cancel",), ("restart",), ("low-priority",),
 )  # fmt: skip
