@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, Task, chord
+from celery import signals as celery_signals
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_task_logger
 
@@ -24,6 +25,10 @@ app.conf.update(
     beat_schedule={},
     worker_hijack_root_logger=False,
 )
+if os.environ.get("OWN_LOGGING"):
+    celery_signals.setup_logging.connect(
+        lambda **_: logging.basicConfig(level=logging.INFO), weak=False
+    )
 monitor = JobMonitor(app, beat_interval=1.0, lost_after=float(os.environ.get("LOST_AFTER", 5)))
 TRACE = os.environ.get("TRACE_FILE", "")
 
@@ -222,6 +227,8 @@ def say_everything(word: str) -> None:
     print("printed", word)  # noqa: T201
     print("on stderr", word, file=sys.stderr)  # noqa: T201
     warnings.warn("an old way", UserWarning, stacklevel=1)
+    if threading.current_thread() is not threading.main_thread():
+        return
     thread = threading.Thread(target=lambda: print("thread printed", word))  # noqa: T201
     thread.start()
     thread.join()
@@ -244,6 +251,42 @@ def log_until(marker: str, level: int = logging.WARNING) -> str:
 def log_many(lines: int) -> None:
     for number in range(lines):
         logging.getLogger("shop").warning("line %d", number)
+
+
+@app.task(bind=True, max_retries=1)
+def log_and_retry(self: Task) -> None:
+    logging.getLogger("shop").warning("attempt %d", self.request.retries + 1)
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+
+
+@app.task(time_limit=2)
+def log_and_hang() -> None:
+    logging.getLogger("shop").warning("this was logged")
+    time.sleep(60)
+
+
+class LogsAfterwards(Task):
+    def on_success(self, *args: Any) -> None:
+        logging.getLogger("shop").error("in the tail")
+
+
+@app.task(base=LogsAfterwards)
+def log_afterwards() -> None:
+    pass
+
+
+@app.task
+def log_at(markers: list[str], lines: int) -> None:
+    """Log some lines, and some more each time a file is there."""
+    numbers = iter(range(lines * (len(markers) + 1)))
+    for marker in ["", *markers]:
+        while marker and not Path(marker).exists():
+            time.sleep(0.02)
+        for _ in range(lines):
+            logging.getLogger("shop").warning("line %d", next(numbers))
+        if marker:
+            Path(f"{marker}.done").touch()
 
 
 @app.task

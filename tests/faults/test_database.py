@@ -76,3 +76,33 @@ def test_a_job_goes_on_while_postgres_is_away_and_its_end_is_kept(
     durable.restart()
     job = eventually(lambda: _finished(shop.monitor.jobs, result.id), within=60)
     assert (job.attempt, job.lost, job.progress.percent) == (1, 0, 100)
+
+
+def test_no_line_is_lost_while_postgres_is_away(
+    shop: ModuleType,
+    start_worker: Callable[..., Worker],
+    durable: PostgresServer,
+    tmp_path: Path,
+) -> None:
+    start_worker(concurrency=1)
+    markers = [tmp_path / "away", tmp_path / "back"]
+    result = shop.log_at.delay([str(marker) for marker in markers], 20)
+    logs = shop.monitor.jobs.logs
+    eventually(lambda: len(logs(result.id).lines) == 20)
+    eventually(lambda: _all_is_on_disk(shop))  # lines commit asynchronously
+    durable.kill()
+    markers[0].touch()
+    eventually(lambda: (tmp_path / "away.done").exists())
+    durable.restart()
+    markers[1].touch()
+    eventually(lambda: _finished(shop.monitor.jobs, result.id), within=60)
+    lines = logs(result.id, newest_first=False).lines
+    assert [line.message for line in lines] == [f"line {number}" for number in range(60)]
+
+
+def _all_is_on_disk(shop: ModuleType) -> bool:
+    with shop.monitor.database.connection() as connection:
+        found = connection.execute(
+            "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()"
+        ).fetchone()
+    return bool(found[0])

@@ -77,7 +77,7 @@ def test_one_statement_takes_the_lines_of_many_jobs(records: Records, logs: Logs
     assert [messages(logs.page(job).lines) for job in jobs] == [[job, job] for job in jobs]
 
 
-# -- ends that the attempt itself cannot log --------------------------------------------------
+# -- ends that the attempt itself cannot log -------------------------------------------------
 
 
 def test_an_end_that_others_wrote_is_a_line_of_the_log(records: Records, logs: Logs) -> None:
