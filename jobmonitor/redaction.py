@@ -59,7 +59,7 @@ class Redactor:
 
     def text(self, text: str, secrets: Iterable[str] = ()) -> str:
         """Show a text of a job: without its secret values, storable, cut in the middle."""
-        return cut(storable(_scrub(text, tuple(secrets))), self._shown_max)
+        return cut(storable(scrub(text, tuple(secrets))), self._shown_max)
 
     def _is_secret(self, name: str) -> bool:
         lowered = name.lower()
@@ -83,6 +83,14 @@ class Redactor:
         if len(text) <= self._shown_max:
             return text
         return json.dumps(cut(text, self._shown_max))
+
+
+def scrub(text: str, secrets: tuple[str, ...]) -> str:
+    """Take secrets out of a text, also as repr and JSON write them."""
+    for secret in secrets:
+        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+            text = text.replace(form, REDACTED)
+    return text
 
 
 def storable(text: str) -> str:
@@ -138,22 +146,14 @@ def _scrubbed(value: Any, secrets: tuple[str, ...]) -> Any:
     if not secrets:
         return value
     if isinstance(value, Mapping):
-        return {_scrub(str(k), secrets): _scrubbed(v, secrets) for k, v in value.items()}
+        return {scrub(str(k), secrets): _scrubbed(v, secrets) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_scrubbed(item, secrets) for item in value]
     if value is None or isinstance(value, bool):
         return value
     text = value if isinstance(value, str) else repr(value)
-    clean = _scrub(text, secrets)
+    clean = scrub(text, secrets)
     return value if clean == text else clean
-
-
-def _scrub(text: str, secrets: tuple[str, ...]) -> str:
-    """Take secrets out of a text, also as repr and JSON write them."""
-    for secret in secrets:
-        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
-            text = text.replace(form, REDACTED)
-    return text
 
 
 def _unshowable(value: Any) -> str:

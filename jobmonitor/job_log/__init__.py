@@ -28,6 +28,6 @@ class JobLog:
             job,
             self._buffer,
             lines_max=self._settings.log_lines_max,
-            partial_max=self._settings.shown_max,
+            line_max=self._settings.shown_max,
         )
         capture_everything()

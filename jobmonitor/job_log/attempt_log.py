@@ -14,21 +14,23 @@ from jobmonitor.job import LOGGER, RunningJob
 from jobmonitor.job_log.buffer import Buffer
 from jobmonitor.job_log.text import overwritten, readable
 from jobmonitor.records.logs import LEVEL_MAX, NewLine
-from jobmonitor.redaction import cut, storable
+from jobmonitor.redaction import cut, scrub, storable
 
 _LOGGER_MAX = 200
+#: what was cut before is a little longer than the limit, and is not cut again
+_SAID_BY_A_CUT = 60
 
 
 class AttemptLog:
     """What one attempt logs, on its way to the buffer of the process."""
 
     def __init__(
-        self, job: RunningJob, buffer: Buffer, *, lines_max: int, partial_max: int
+        self, job: RunningJob, buffer: Buffer, *, lines_max: int, line_max: int
     ) -> None:
         self._job = job
         self._buffer = buffer
         self._lines_max = lines_max
-        self._partial_max = partial_max
+        self._line_max = line_max
         self._kept = 0
         #: lines over the cap, and lines for which the buffer had no room; not yet said
         self._over = 0
@@ -45,11 +47,11 @@ class AttemptLog:
                 self._over += 1
                 return
             self._kept += 1
-        scrub = self._job.scrub
-        self._put(level, logger, scrub(readable(scrub(message))))
+        self._put(level, logger, self._shown(message))
 
     def printed(self, stream: str, level: int, text: str) -> None:
         """Add what was printed, line by line; what has no line end yet waits for it."""
+        text = scrub(text, self._job.tail.secrets)  # whole: a secret may have many lines
         key = (os.getpid(), threading.get_ident(), stream)
         with self._buffer.lock:
             whole, rest = self._split(self._partial.pop(key, (level, ""))[1] + text)
@@ -63,7 +65,7 @@ class AttemptLog:
         whole = [overwritten(line) for line in whole]
         if "\r" in rest:
             rest = overwritten(rest) + ("\r" if rest.endswith("\r") else "")
-        if len(rest) > self._partial_max:
+        if len(rest) > self._line_max:
             return [*whole, rest], ""
         return whole, rest
 
@@ -90,6 +92,14 @@ class AttemptLog:
         if self._lost:
             self._say_what_was_lost()
             self._buffer.flush()
+
+    def _shown(self, message: str) -> str:
+        """Take secrets out as they were given, and as they read without escape sequences."""
+        secrets = self._job.tail.secrets
+        text = storable(scrub(readable(scrub(message, secrets)), secrets))
+        if len(text) <= self._line_max + _SAID_BY_A_CUT:
+            return text
+        return cut(text, self._line_max)
 
     def _put(self, level: int, logger: str, text: str) -> None:
         if self._lost:

@@ -190,9 +190,27 @@ def test_a_line_is_scrubbed_also_where_escape_sequences_hide_a_secret(
     written: Written,
 ) -> None:
     job = logged_job(written)
-    job.log.add(INFO, "shop", "hunter22 hun\x1b[1mter22")
+    job.log.add(INFO, "shop", "hunter22 hun\x1b[1mter22 p\x1bw\n12")
     job.log.flush()
-    assert written.messages == ["[redacted] [redacted]"]
+    assert written.messages == ["[redacted] [redacted] [redacted]"]
+
+
+def test_a_long_line_is_cut_once(written: Written) -> None:
+    job = logged_job(written)
+    job.log.add(INFO, "shop", "\x1b[1m" + "x" * 5_000)
+    job.log.flush()
+    [message] = written.messages
+    assert message == "x" * 66 + " … 4,901 characters cut … " + "x" * 33
+    job.log.add(INFO, "shop", message)
+    job.log.flush()
+    assert written.messages[1] == message
+
+
+def test_a_lone_surrogate_and_nul_are_storable(written: Written) -> None:
+    job = logged_job(written)
+    job.log.add(INFO, "shop", "a\0b\ud800c")
+    job.log.flush()
+    assert written.messages == ["a␀b?c"]
 
 
 def test_levels_and_loggers_of_any_kind_are_storable(written: Written) -> None:

@@ -217,18 +217,14 @@ def test_a_time_limit_that_comes_while_it_logs_reaches_the_task(job: RunningJob)
 def test_what_fails_in_the_log_does_not_fail_the_task(
     job: RunningJob, written: Written, replaced: Replaced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replaced()
-
-    def broken(text: str) -> str:
-        raise RuntimeError("no")
-
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    scrub, job.scrub = job.scrub, broken
+    streams = replaced()
+    secrets, job.tail.secrets = job.tail.secrets, (None,)  # type: ignore[assignment]
     logging.getLogger("shop").warning("lost")
     print("lost")  # noqa: T201
-    job.scrub = scrub
+    job.tail.secrets = secrets
     logging.getLogger("shop").warning("kept")
     assert [line[2] for line in taken(job, written)] == ["kept"]
+    assert "--- Logging error ---" in streams["stderr"].getvalue()
 
 
 def test_without_another_handler_logging_still_says_it_on_stderr(
@@ -301,6 +297,15 @@ def test_a_line_that_never_ends_does_not_grow(
     for _ in range(250):
         sys.stdout.write("x")
     assert [len(line[2]) for line in taken(job, written)] == [101, 101, 48]
+
+
+def test_a_secret_of_many_lines_is_not_printed(
+    job: RunningJob, written: Written, replaced: Replaced
+) -> None:
+    replaced()
+    job.tail.secrets = ("-- BEGIN\nabc\n-- END",)
+    print("key:", *job.tail.secrets)  # noqa: T201
+    assert [line[2] for line in taken(job, written)] == ["key: [redacted]"]
 
 
 def test_threads_that_print_at_once_do_not_mix(
