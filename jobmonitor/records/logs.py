@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from jobmonitor.errors import JobNotFound, QueryRefused
 from jobmonitor.records.database import Database
@@ -22,7 +22,7 @@ from jobmonitor.states import FINAL
 LIMIT_MAX = 1_000
 LEVEL_MAX = 32_767
 _ID_MAX = 2**63 - 1
-#: lines may be a little older than their job where a clock was set back
+#: lines may be a little older than their job, or ahead of now, where a clock was set
 _SLACK = timedelta(hours=1)
 #: lines may be made after the end, by Celery's tail and by threads of the job
 _AFTERWARDS = timedelta(days=1)
@@ -117,16 +117,19 @@ class Logs:
     def _rows(self, job_id: str, query: Select[Any]) -> Sequence[Any]:
         """Run a query in the partitions of the days in which the job lived."""
         job_id = storable(job_id)
-        life = select(job.c.created_at, job.c.finished_at, job.c.status)
+        life = select(
+            job.c.created_at, job.c.finished_at, job.c.status,
+            func.clock_timestamp().label("now"),
+        )  # fmt: skip
         with self._database.reading() as connection:
             found = connection.execute(life.where(job.c.id == job_id)).one_or_none()
             if found is None:
                 raise JobNotFound(job_id)
-            query = query.where(
-                job_log.c.job_id == job_id, job_log.c.at >= found.created_at - _SLACK
-            )
+            until = found.now + _SLACK
             if found.status in FINAL and found.finished_at is not None:
-                query = query.where(job_log.c.at <= found.finished_at + _AFTERWARDS)
+                until = min(until, found.finished_at + _AFTERWARDS)
+            days = job_log.c.at.between(found.created_at - _SLACK, until)
+            query = query.where(job_log.c.job_id == job_id, days)
             return connection.execute(query).all()
 
 

@@ -76,6 +76,15 @@ def test_an_app_that_configures_logging_itself_has_it_too(
     assert said(shop, result.id)[:5] == everything("own")
 
 
+def test_a_warning_that_python_makes_an_error_is_one(
+    shop: ModuleType, start_worker: Callable[..., Worker]
+) -> None:
+    start_worker({"PYTHONWARNINGS": "error:an old way"}, options=("-Q", "strict"))
+    for word in ("one", "two"):
+        result = shop.say_everything.apply_async((word,), queue="strict")
+        assert shop.monitor.jobs.wait_for(result.id).error == "UserWarning: an old way"
+
+
 def test_an_error_that_is_logged_marks_a_job_that_returns(
     shop: ModuleType, worker: Worker, tmp_path: Path
 ) -> None:

@@ -90,7 +90,23 @@ def test_a_line_without_a_day_is_kept_and_its_day_stays_where_it_is(records: Rec
     assert make_days(records, 22) == 14
     assert day(20) not in partitions(records)
     assert {day(19), day(21)} <= partitions(records)
-    assert [line.message for line in Logs(records.database).page(job).lines] == ["far away"]
+    assert where(records, job) == ["job_log_default"]
+
+
+def test_only_the_days_of_a_jobs_life_are_read(records: Records) -> None:
+    job = records.make_running()
+    log(records, job, "a")
+    records.sql(
+        "INSERT INTO job_log (job_id, run, attempt, at, level, logger, message) "
+        f"SELECT %s, 1, 1, at, 20, 'shop', 'not in its life' FROM unnest(ARRAY[{FAR}, "
+        "clock_timestamp() - interval '30 days']) AS at", job,
+    )  # fmt: skip
+    logs = Logs(records.database)
+    assert [line.message for line in logs.page(job).lines] == ["a"]
+    assert logs.last_line_id(job) == logs.page(job).lines[0].id
+    records.finish(job)
+    records.let_pass(3 * 86_400, job)
+    assert logs.page(job).lines == []
 
 
 def test_a_reader_of_the_default_partition_only_delays_the_days(records: Records) -> None:
