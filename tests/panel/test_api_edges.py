@@ -141,7 +141,8 @@ def test_the_document_describes_every_resource(client: FlaskClient) -> None:
     assert document["openapi"] == "3.1.0"
     assert {path.removeprefix("/api/v1/jobs") for path in document["paths"]} == {
         "/api/v1/statistics",
-        "", "/{job_id}", "/{job_id}/children", "/{job_id}/tree", "/{job_id}/events", "/stop",
+        "", "/{job_id}", "/{job_id}/children", "/{job_id}/tree", "/{job_id}/logs",
+        "/{job_id}/events", "/stop",
         "/resume", "/force-stop", "/cancel", "/restart", "/set-low-priority",
         "/remove-low-priority",
     }  # fmt: skip
