@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -207,6 +208,17 @@ def test_a_hard_time_limit_is_the_last_line(shop: ModuleType, worker: Worker) ->
         ("shop", "WARNING", "this was logged"),
         ("jobmonitor.job", "ERROR", "TimeLimitExceeded: hard time limit of 2 s"),
     ]  # fmt: skip
+
+
+def test_a_worker_makes_the_days_that_come(
+    shop: ModuleType, start_worker: Callable[..., Worker]
+) -> None:
+    day = f"job_log_{datetime.now(UTC) + timedelta(days=7):%Y%m%d}"
+    with shop.monitor.database.connection() as connection:
+        connection.execute(f"DROP TABLE {day}".encode())
+        start_worker(options=("-Q", "days"))
+        exists = "SELECT to_regclass(%s) IS NOT NULL"
+        eventually(lambda: connection.execute(exists, (day,)).fetchone() == (True,), within=20)
 
 
 def _lines(shop: ModuleType, job_id: str) -> int:

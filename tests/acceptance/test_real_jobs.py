@@ -141,7 +141,8 @@ def test_bad_rows_are_errors_and_the_rest_is_imported(
         csv.writer(new).writerows([airports.FIELDS, *lines, ["ZZC", "too", "short"]])
     top = finished_tree(airports, airports.import_records.delay(str(file)).id)
     (child,) = [node.job for node in airports.monitor.jobs.tree(top.id) if node.depth]
-    noted = [e["reason"] for e in airports.monitor.jobs.events(child.id) if "row" in str(e)]
+    lines = airports.monitor.jobs.logs(child.id, level="error").lines
+    noted = [line.message for line in lines if "row" in line.message]
     here = airports.airport.c.icao.like("ZZ_") & airports.airport.c.icao.not_in(
         [row["icao"] for row in shipped()]
     )

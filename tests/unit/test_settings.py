@@ -46,6 +46,7 @@ def test_an_unknown_setting_is_refused_with_those_that_exist() -> None:
         ("progress_interval", float("nan")), ("progress_interval", float("inf")),
         ("beat_interval", True), ("lost_after", 0), ("lost_max", -1), ("lost_max", "3"),
         ("lost_max", 1.5), ("message_max", 0), ("checkpoint_max", 0), ("shown_max", True),
+        ("log_lines_max", -1), ("log_waiting_max", 0), ("log_lines_max", "many"),
         ("database_patience", "long"), ("claim_patience", -1),
     ],
 )  # fmt: skip
