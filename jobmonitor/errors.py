@@ -10,6 +10,7 @@
     │   └── MessageTooLarge     its message is over the cap
     ├── JobNotFound             there is no job with this id
     ├── TokenRefused            a token cannot be made or found
+    ├── UserRefused             a user of the panel cannot be made, changed or found
     ├── QueryRefused            a filter or cursor makes no sense
     ├── CheckpointRefused       a checkpoint cannot be stored
     ├── ProgressRefused         a progress report makes no sense
@@ -89,6 +90,10 @@ class JobNotFound(JobMonitorError):
 
 class TokenRefused(JobMonitorError):
     """A token cannot be made or found."""
+
+
+class UserRefused(JobMonitorError):
+    """A user of the panel cannot be made, changed or found."""
 
 
 class QueryRefused(JobMonitorError):

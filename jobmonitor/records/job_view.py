@@ -91,6 +91,9 @@ class JobView:
     kwargs: Any
     result: Any
     standing: Standing
+    #: whether the waiting time, the duration grows while one looks at it
+    waiting_grows: bool
+    duration_grows: bool
 
     @property
     def unfinished(self) -> int:
@@ -175,6 +178,8 @@ def view_of(row: Any, below: Sequence[Below] | None) -> JobView:
         kwargs=_parsed(row.kwargs),
         result=_parsed(row.result),
         standing=standing,
+        waiting_grows=row.waiting_now > 0,
+        duration_grows=row.running_since is not None,
     )
 
 

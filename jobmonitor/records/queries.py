@@ -55,10 +55,11 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, and the cursor behind them; None at the end."""
+    """Some jobs, and the cursors behind and before them; None at the end, and at the begin."""
 
     jobs: list[JobView]
     cursor: str | None
+    newer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +90,34 @@ class Queries:
         return self._views(rows, every=True)[0] if rows else None
 
     def find(self, filters: Filters, *, cursor: str | None = None, limit: int = 50) -> Page:
-        """Read a page of jobs, newest first.
+        """Read a page of jobs, newest first, behind or before a cursor of an earlier page.
 
         Raises QueryRefused for a cursor, a status or a limit that makes no sense.
         """
         if not 1 <= limit <= LIMIT_MAX:
             raise QueryRefused(f"limit must be 1 to {LIMIT_MAX}, not {limit}")
-        query = _jobs().where(*_conditions(filters))
-        if cursor is not None:
-            query = query.where(tuple_(job.c.created_at, job.c.id) < _position(cursor))
-        query = query.order_by(job.c.created_at.desc(), job.c.id.desc()).limit(limit + 1)
-        rows = self._run(query)
-        more = len(rows) > limit
-        return Page(self._views(rows[:limit]), _cursor(rows[limit - 1]) if more else None)
+        place = None if cursor is None else _position(cursor)
+        up = place is not None and place.newer
+        query = _jobs().where(*_conditions(filters)).limit(limit + 1)
+        here = tuple_(job.c.created_at, job.c.id)
+        if place is not None:
+            query = query.where(here > place.key if up else here < place.key)
+        order = (job.c.created_at, job.c.id)
+        query = query.order_by(*(order if up else (column.desc() for column in order)))
+        found = self._run(query)
+        more, rows = len(found) > limit, found[:limit]
+        rows = rows[::-1] if up else rows
+        return Page(
+            self._views(rows),
+            cursor=_cursor(rows[-1]) if rows and (more or up) else None,
+            newer=_cursor(rows[0], newer=True)
+            if rows and (more if up else place is not None)
+            else None,
+        )
+
+    def some(self, ids: Sequence[str]) -> list[JobView]:
+        """Read these jobs, those that there are, in any order."""
+        return self._views(self._run(_jobs().where(job.c.id.in_(map(storable, ids)))))
 
     def children(self, job_id: str, *, cursor: str | None = None, limit: int = 50) -> Page:
         """Read the children of all runs of a job, newest first."""
@@ -223,17 +239,26 @@ def _text(wanted: str) -> Any:
     return or_(*(column.icontains(wanted, autoescape=True) for column in columns))
 
 
-def _position(cursor: str) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins: behind a job, or before it."""
+
+    key: Any
+    newer: bool
+
+
+def _position(cursor: str) -> _Place:
     try:
-        created_at, job_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return tuple_(datetime.fromisoformat(created_at), storable(str(job_id)))
+        created_at, job_id, *newer = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        key = tuple_(datetime.fromisoformat(created_at), storable(str(job_id)))
+        return _Place(key, newer == ["newer"])
     except (ValueError, TypeError, binascii.Error) as error:
         raise QueryRefused("this cursor was not made by this list") from error
 
 
-def _cursor(row: Row[Any]) -> str:
-    place = json.dumps([row.created_at.isoformat(), row.id])
-    return base64.urlsafe_b64encode(place.encode()).decode()
+def _cursor(row: Row[Any], *, newer: bool = False) -> str:
+    place = [row.created_at.isoformat(), row.id, *(["newer"] if newer else [])]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
 def _without(row: Row[Any], *names: str) -> dict[str, Any]:
