@@ -1,4 +1,4 @@
-"""The web side of jobmonitor: `create_app()` makes a Flask app with the HTTP API.
+"""The web side of jobmonitor: `create_app()` makes a Flask app with the panel and the API.
 
 Runs in: the web server. Keeps nothing in the process: every answer is read from the stores.
 """
@@ -9,13 +9,16 @@ import os
 from importlib import import_module
 from typing import Any
 
-from flask import Flask, jsonify
+from flask import Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from flask_panel.api import register_api
 from flask_panel.errors import register_errors
 from flask_panel.headers import register_headers
 from flask_panel.health import health
+from flask_panel.login import register_login
+from flask_panel.shown import register_shown
+from flask_panel.views import register_views
 from jobmonitor import JobMonitor
 from jobmonitor.errors import ConfigurationError
 
@@ -28,7 +31,8 @@ def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
 
     Without `monitor` the environment's JOBMONITOR_APP names the Celery app as "module:name";
     its JobMonitor is used, because an operation publishes what it makes due. Raises
-    ConfigurationError where that is missing.
+    ConfigurationError where that is missing. Cookies are signed with a key that is kept in the
+    database, unless SECRET_KEY is given.
     """
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=_BODY_MAX)
@@ -36,16 +40,16 @@ def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
     app.config.update(config)
     app.extensions["jobmonitor"] = monitor or _monitor_from_environment()
     register_headers(app)
+    register_login(app)
+    register_shown(app)
     register_api(app)
+    register_views(app)
     register_errors(app)  # after the API, whose own handlers leave out headers and sentences
     app.register_blueprint(health)
 
     @app.get("/")
     def index() -> ResponseReturnValue:
-        return jsonify(
-            name="jobmonitor", jobs="/api/v1/jobs", openapi="/api/v1/openapi.json",
-            healthy="/healthz", ready="/readyz",
-        )  # fmt: skip
+        return redirect(url_for("jobs_page.index"))
 
     return app
 

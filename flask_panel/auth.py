@@ -47,6 +47,12 @@ def register_limiter(app: Flask) -> None:
     )
 
 
+def limiter() -> Limiter:
+    """What counts the attempts to get in."""
+    found: Limiter = current_app.extensions[_LIMITER]
+    return found
+
+
 def needs(role: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a view be used by a token of this role; an operator may do what a viewer may."""
 
@@ -75,6 +81,6 @@ def _bearer() -> Bearer:
 
 def _unauthorized(sentence: str) -> Unauthorized:
     """Count a failure, and raise TooManyRequests where there were too many."""
-    with current_app.extensions[_LIMITER].shared_limit(_FAILURES, scope="authentication"):
+    with limiter().shared_limit(_FAILURES, scope="authentication"):
         pass
     return Unauthorized(sentence, www_authenticate=WWWAuthenticate("bearer"))

@@ -1,4 +1,4 @@
-"""Errors as JSON with one clear sentence: `{"code", "status", "message"}`.
+"""Errors with one clear sentence: JSON `{"code", "status", "message"}`, or a page for people.
 
 Runs in: the web server.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from kombu.exceptions import OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -23,6 +23,7 @@ from jobmonitor.errors import (
 )
 
 logger = logging.getLogger(__name__)
+_FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
 _CODES: dict[type[JobMonitorError], int] = {
     JobNotFound: 404,
     QueryRefused: 400,
@@ -33,7 +34,7 @@ _CODES: dict[type[JobMonitorError], int] = {
 
 
 def register_errors(app: Flask) -> None:
-    """Answer every error in the same form."""
+    """Answer every error of the API in the same form, and every other as a page."""
 
     @app.errorhandler(JobMonitorError)
     def ours(error: JobMonitorError) -> ResponseReturnValue:
@@ -94,5 +95,9 @@ def _place(path: str) -> str:
 
 
 def _answer(code: int, message: str) -> tuple[Response, int]:
-    answer = jsonify(code=code, status=HTTPStatus(code).phrase, message=message)
-    return answer, code
+    title = HTTPStatus(code).phrase
+    if request.path.startswith(_FOR_PROGRAMS):
+        return jsonify(code=code, status=title, message=message), code
+    shown = f"{message[:1].upper()}{message[1:]}".rstrip(".") + "."
+    frame = "_alert.html" if request.headers.get("HX-Request") else "error.html"
+    return make_response(render_template(frame, title=title, message=shown)), code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -58,6 +58,10 @@ class Jobs:
     def find(self, *, cursor: str | None = None, limit: int = 50, **filters: Any) -> Page:
         """Read a page of root jobs, newest first; filters as of `GET /api/v1/jobs`."""
         return self._queries.find(Filters(**filters), cursor=cursor, limit=limit)
+
+    def some(self, ids: Sequence[str]) -> list[JobView]:
+        """Read these jobs, those that there are, in any order."""
+        return self._queries.some(ids)
 
     def tree(self, job_id: str, *, limit: int = 1_000) -> list[Node]:
         """Read a job and its descendants, depth first."""

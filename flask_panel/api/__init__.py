@@ -11,6 +11,7 @@ from flask_smorest import Api
 from flask_panel.api.jobs import blueprint as jobs
 from flask_panel.api.statistics import blueprint as statistics
 from flask_panel.auth import register_limiter
+from flask_panel.login import csrf
 
 
 def register_api(app: Flask) -> None:
@@ -25,6 +26,7 @@ def register_api(app: Flask) -> None:
     )
     api = Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
-    api.register_blueprint(jobs)
-    api.register_blueprint(statistics)
+    for blueprint in (jobs, statistics):
+        api.register_blueprint(blueprint)
+        csrf.exempt(blueprint)  # programs send tokens; a cookie opens nothing here
     register_limiter(app)

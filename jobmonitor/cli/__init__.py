@@ -15,7 +15,7 @@ _WHERE = {
     "stats": "statistics",
     "stop": "steering", "resume": "steering", "force-stop": "steering", "cancel": "steering",
     "restart": "steering", "low-priority": "steering",
-    "migrate": "setup", "token": "setup", "demo": "demo",
+    "migrate": "setup", "token": "setup", "user": "users", "panel": "panel", "demo": "demo",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import secrets
 import shlex
 import signal
 import socket
@@ -16,7 +17,6 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from urllib.request import urlopen
 
 import click
 
+from jobmonitor.cli.place import APP_VARIABLE, AppPlace, place_of_app
 from jobmonitor.cli.processes import Processes, dying_with_us, say
-from jobmonitor.cli.terminal import end_with, monitor_of, seconds, sentences
+from jobmonitor.cli.terminal import seconds, sentences
 from jobmonitor.embedded import Addresses, EmbeddedServers
 from jobmonitor.embedded.directory import ServerDirectory, is_alive
 from jobmonitor.embedded.process import HOST, free_port
@@ -33,10 +34,12 @@ from jobmonitor.errors import ConfigurationError, JobMonitorError
 from jobmonitor.records.database import Database, migrate
 from jobmonitor.records.queries import Filters, Queries
 from jobmonitor.records.tokens import Tokens
+from jobmonitor.records.users import Users
 from jobmonitor.settings import DATABASE_URL_VARIABLE
 
 BROKER_URL_VARIABLE = "BROKER_URL"
 TOKEN_NAME = "demo"
+USER_NAME = "demo"
 _TICK = 0.2
 #: within this time the web server answers and a job has finished, or it is said that not
 _PATIENCE = 60.0
@@ -57,15 +60,6 @@ for line in app.demo(Path(sys.argv[3])):
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class AppPlace:
-    """Where the app is: as it was given with -A, its module, its name in there."""
-
-    given: str
-    module: str
-    attribute: str
-
-
 @click.command("demo")
 @click.option("--directory", type=click.Path(path_type=Path), default=Path(".demo"),
               show_default=True, help="Where its data, files and logs are kept.")  # fmt: skip
@@ -82,7 +76,7 @@ def demo(ctx: click.Context, directory: Path, fresh: bool, port: int | None) -> 
     start. The jobs are those of the app's `demo`, a callable that takes the directory and
     yields lines to print; they are submitted at each start: importing twice changes nothing.
     """
-    place = _place_of_app(ctx)
+    place = place_of_app(ctx)
     given = _given_addresses(fresh)
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
@@ -118,13 +112,14 @@ class Demo:
         addresses = given or self._start_servers()
         os.environ[DATABASE_URL_VARIABLE] = addresses.database_url
         os.environ[BROKER_URL_VARIABLE] = addresses.broker_url
-        os.environ["JOBMONITOR_APP"] = f"{self._place.module}:{self._place.attribute}"
+        os.environ[APP_VARIABLE] = self._place.name
         migrate(addresses.database_url)
         self._database = Database(addresses.database_url)
         self._running.callback(self._database.close)
         self._start_processes(port)
         threading.Thread(target=self._dispatch, daemon=True).start()
         self._write_environment()
+        self._let_somebody_in()
         while True:
             self._tick()
             time.sleep(_TICK)
@@ -218,10 +213,11 @@ class Demo:
         if late:
             say(f"the web server does not answer: see {self._directory}/logs/web.log")
         celery = f"celery -A {self._place.given}"
-        token = (self._directory / "token").read_text()
         say(f"""
-web       {self._web}/api/v1/jobs, described by {self._web}/api/v1/openapi.json
-token     {token}
+panel     {self._web}
+log in    {USER_NAME}, password {self._kept("password")}
+API       {self._web}/api/v1/jobs, described by {self._web}/api/v1/openapi.json
+token     {self._kept("token")}
 data      {self._directory}, kept for the next start (--fresh starts anew)
 
 In a second terminal, in this folder:
@@ -270,19 +266,22 @@ In a second terminal, in this folder:
         if any(token["name"] == TOKEN_NAME for token in tokens.list()):
             tokens.revoke(TOKEN_NAME)
         _write_secret(file, tokens.create(TOKEN_NAME, "operator"))
-        return file.read_text()
+        return self._kept("token")
 
+    def _let_somebody_in(self) -> None:
+        """Make sure that the demo's user may log in, with the password that is kept."""
+        file, users = self._directory / "password", Users(self._database)
+        known = any(user["name"] == USER_NAME for user in users.list())
+        if known and file.exists():
+            return
+        _write_secret(file, secrets.token_urlsafe(9))
+        if known:
+            users.change(USER_NAME, password=self._kept("password"))
+        else:
+            users.create(USER_NAME, "operator", self._kept("password"))
 
-def _place_of_app(ctx: click.Context) -> AppPlace:
-    """Find the module of the app given with -A."""
-    app = monitor_of(ctx).app
-    given = str(ctx.find_root().params.get("app") or "")
-    named = given.partition(":")[0]
-    for module in (named, named.rpartition(".")[0], f"{named}.celery"):
-        for attribute, value in vars(sys.modules.get(module, object)).items():
-            if value is app:
-                return AppPlace(given, module, attribute)
-    end_with(f"the app {given!r} is no name in a module, and workers could not import it")
+    def _kept(self, name: str) -> str:
+        return (self._directory / name).read_text()
 
 
 def _given_addresses(fresh: bool) -> Addresses | None:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from flask_panel import create_app
 from jobmonitor import JobMonitor
 from jobmonitor.records.tokens import Tokens
+from jobmonitor.records.users import Users
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,41 @@ def submit(monitor: JobMonitor) -> Callable[..., str]:
         return str(monitor.app.tasks[task].apply_async(args, **options).id)
 
     return submit
+
+
+@pytest.fixture(scope="module")
+def users(monitor: JobMonitor) -> dict[str, str]:
+    """One user of each role, named after it; their passwords."""
+    passwords = {role: f"the {role}'s own password" for role in ("viewer", "operator")}
+    for role, password in passwords.items():
+        Users(monitor.database).create(role, role, password)
+    return passwords
+
+
+@pytest.fixture
+def log_in(
+    panel: Flask, monitor: JobMonitor, users: dict[str, str]
+) -> Callable[..., FlaskClient]:
+    """Make a browser in which a user of a role is logged in, past the form."""
+
+    def log_in(role: str) -> FlaskClient:
+        browser = panel.test_client()
+        browser.get("/login")
+        secret = Users(monitor.database).log_in(role, users[role])
+        with browser.session_transaction() as session:
+            session["_user_id"] = secret
+        return browser
+
+    return log_in
+
+
+@pytest.fixture
+def reader(log_in: Callable[..., FlaskClient]) -> FlaskClient:
+    """A browser of a viewer."""
+    return log_in("viewer")
+
+
+@pytest.fixture
+def steerer(log_in: Callable[..., FlaskClient]) -> FlaskClient:
+    """A browser of an operator."""
+    return log_in("operator")

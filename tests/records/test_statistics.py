@@ -76,8 +76,11 @@ def test_a_range_and_a_bucket_hold_their_start_and_not_their_end(records: Record
     records.make_at(at(15), starts=at(60), wait=2_700)
     records.make_at(at(60))
     records.make_at(at(-1), starts=at(0), wait=60)
-    found = [line[:3] for line in lines(read(records))]
-    assert found == [("12:00", 1, 1), ("12:15", 1, 1), ("12:30", 0, 0), ("12:45", 0, 0)]
+    found = read(records)
+    assert [line[:3] for line in lines(found)] == [
+        ("12:00", 1, 1), ("12:15", 1, 1), ("12:30", 0, 0), ("12:45", 0, 0),
+    ]  # fmt: skip
+    assert counted(found) == (2, 2)
 
 
 def test_buckets_are_aligned_and_the_range_cuts_the_outer_ones(records: Records) -> None:
@@ -88,6 +91,14 @@ def test_buckets_are_aligned_and_the_range_cuts_the_outer_ones(records: Records)
     found = read(records, since=at(18), until=at(48))
     assert [line[:2] for line in lines(found)] == [("12:15", 1), ("12:30", 0), ("12:45", 1)]
     assert found.total.creations == 2
+
+
+def test_a_range_may_begin_with_its_first_bucket(records: Records) -> None:
+    records.make_at(at(14))
+    records.make_at(at(16))
+    found = read(records, since=at(18), until=at(48), whole=True)
+    assert (found.since, found.until) == (at(15), at(48))
+    assert [line[:2] for line in lines(found)] == [("12:15", 1), ("12:30", 0), ("12:45", 0)]
 
 
 def test_a_bucket_of_a_day_begins_at_midnight_utc_and_one_of_a_week_on_monday(
@@ -127,6 +138,8 @@ def test_each_run_of_a_restarted_job_has_its_own_wait(records: Records) -> None:
     records.place(job, at(0), starts=at(31), wait=5)
     found = lines(read(records))
     assert (found[0], found[2]) == (("12:00", 1, 1, 60, 60, 60), ("12:30", 0, 1, 5, 5, 5))
+    assert counted(read(records, until=at(1), width=60)) == (1, 0)
+    assert counted(read(records, since=at(45))) == (0, 0)
 
 
 def test_a_further_attempt_of_a_run_is_no_start(records: Records) -> None:
@@ -165,8 +178,11 @@ def test_children_count_like_roots_and_groups_not_at_all(records: Records) -> No
 
 def test_system_jobs_are_left_out_unless_they_are_asked_for(records: Records) -> None:
     records.make_at(at(0), starts=at(1), wait=60)
-    for _ in range(2):
-        records.make_at(at(0), starts=at(1), wait=30, system=True)
+    facts: dict[str, Any] = {"starts": at(1), "wait": 30, "system": True}
+    records.make_at(at(0), **facts)
+    again = records.make_at(at(0), restartable=True, **facts)
+    records.finish(again)
+    records.operate("restart", again)
     assert counted(read(records)) == (1, 1)
     assert counted(read(records, system=True)) == (2, 2)
     assert counted(read(records, system=None)) == (3, 3)
