@@ -1,6 +1,7 @@
 # All that is needed is Python >= 3.11 and make; the rest is installed into .venv at the first run.
 #   make demo            the app of celery_app.py with servers, workers and panel; FRESH=1 starts anew
 #   make test            every check, in the order format, lint, types, import contracts, tests
+#   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 #   make clean           remove what make installed and the caches, not the data of the demo
@@ -10,15 +11,25 @@ PYTEST_WORKERS ?= 2
 
 BIN := .venv/bin
 UV := $(BIN)/uv --quiet
+ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test format lint lock clean
+.PHONY: demo test browser format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
 
-test: lint
+test: lint browser
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+# Debian's chromium, from CHROMIUM or the PATH; without one browser tests are skipped, in CI they fail.
+browser:
+	@for name in $(CHROMIUM) chromium chromium-browser google-chrome; do \
+	    command -v "$$name" > /dev/null && exit; done; \
+	echo "installing chromium for the browser tests"; export DEBIAN_FRONTEND=noninteractive; \
+	$(ROOT) apt-get update -qq && \
+	$(ROOT) apt-get install -y -qq --no-install-recommends chromium > /dev/null || \
+	    echo "no browser, and it could not be installed: apt-get install chromium"
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

@@ -258,14 +258,14 @@ class RunningJob:
         with self._lock:
             return self._report()
 
-    def _write(self) -> None:
+    def _write(self, *, safe: bool = False) -> None:
         """Write what there is to say and learn whether a stop is asked.
 
         While the database is away the job goes on, and says it later.
         """
         with self._lock:
             self._due = time.monotonic() + self._interval
-            report, progress = self._report(), self._progress
+            report, progress = self._report(safe=safe), self._progress
             self._progress, self._marks.unsaved = None, False
             try:
                 status = self._recorder.advance(self.id, self.attempt, report)
@@ -280,7 +280,7 @@ class RunningJob:
 
     def _safe_point(self) -> None:
         if time.monotonic() >= self._due:
-            self._write()
+            self._write(safe=True)
         if not self._stop_asked:
             return
         with self._lock:
@@ -294,7 +294,7 @@ class RunningJob:
             raise JobFenced(self.id)
         raise JobStopped(self.id)
 
-    def _report(self) -> Report:
+    def _report(self, *, safe: bool = False) -> Report:
         done, total, message = self._progress or (None, None, None)
         marks = self._marks
         return Report(
@@ -303,6 +303,7 @@ class RunningJob:
             message=message,
             has_progress=self._progress is not None,
             checkpoint=marks.as_json(self._checkpoint_max) if marks.unsaved else None,
+            safe=safe,
             has_errors=self.has_errors,
         )
 

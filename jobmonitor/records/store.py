@@ -69,13 +69,17 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an attempt has to say about itself: progress, checkpoint (JSON text), errors."""
+    """What an attempt has to say about itself: progress, checkpoint (JSON text), errors.
+
+    `safe`: it is at a safe point, also where that saves nothing new.
+    """
 
     done: float | None = None
     total: float | None = None
     message: str | None = None
     has_progress: bool = False
     checkpoint: str | None = None
+    safe: bool = False
     has_errors: bool = False
 
 

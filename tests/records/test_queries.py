@@ -87,6 +87,38 @@ def test_a_place_in_the_tree_finds_the_jobs_there(records: Records) -> None:
     assert found(records, root=root) == {root, child, other, below}
 
 
+def test_a_page_leads_back_to_the_newer_jobs(records: Records) -> None:
+    made = [records.make() for _ in range(7)][::-1]
+    first = records.queries.find(Filters(), limit=3)
+    second = records.queries.find(Filters(), limit=3, cursor=first.cursor)
+    third = records.queries.find(Filters(), limit=3, cursor=second.cursor)
+    back = records.queries.find(Filters(), limit=3, cursor=third.newer)
+    start = records.queries.find(Filters(), limit=3, cursor=second.newer)
+    pages = [[job.id for job in page.jobs] for page in (first, second, third, back, start)]
+    assert pages == [made[:3], made[3:6], made[6:], made[3:6], made[:3]]
+    assert (first.newer, third.cursor, start.newer) == (None, None, None)
+    assert (back.cursor, back.newer) == (second.cursor, second.newer)
+
+
+def test_some_jobs_are_read_by_their_ids(records: Records) -> None:
+    one, two, _ = (records.make() for _ in range(3))
+    some = records.queries.some([one, two, "no-such-job", "a\0"])
+    assert {job.id for job in some} == {one, two}
+
+
+def test_a_time_grows_only_while_it_is_counted(records: Records) -> None:
+    def grows(job_id: str) -> tuple[bool, bool]:
+        view = records.view(job_id)
+        return view.waiting_grows, view.duration_grows
+
+    job = records.make()
+    assert grows(job) == (True, False)
+    records.claim(job)
+    assert grows(job) == (False, True)
+    records.finish(job)
+    assert grows(job) == (False, False)
+
+
 def test_a_tree_is_read_depth_first_oldest_first(records: Records) -> None:
     root, child, other = records.make_family(2)
     records.claim(child)

@@ -194,6 +194,18 @@ def test_a_submission_is_taken_back_unless_a_worker_has_it(records: Records) -> 
     assert records.queries.get(waits) is None
 
 
+def test_a_safe_point_is_dated_though_it_saved_nothing(records: Records) -> None:
+    job = records.make_running()
+    records.advance(job, Report(done=1, has_progress=True))
+    assert records.row(job).checkpoint_at is None
+    records.advance(job, Report(safe=True))
+    first = records.row(job).checkpoint_at
+    records.operate("stop", job)
+    records.halt(job)
+    assert first is not None
+    assert records.row(job).checkpoint_at > first
+
+
 def test_a_cancel_drops_the_checkpoint(records: Records) -> None:
     job = records.make_running()
     records.advance(job, Report(checkpoint='{"state": 1}'))

@@ -96,6 +96,18 @@ def test_what_another_thread_says_during_a_write_is_not_lost(
     assert (last.done, json.loads(last.checkpoint or "")) == (9, {"state": "end"})
 
 
+def test_a_safe_point_is_told_though_it_saves_nothing(
+    job: RunningJob, recorder: Recorder, clock: Clock
+) -> None:
+    clock.now += 2
+    job.progress(1, 2)
+    clock.now += 2
+    job.checkpoint()
+    assert [(one.safe, one.checkpoint) for one in recorder.reports] == [
+        (False, None), (True, None)
+    ]  # fmt: skip
+
+
 # -- stop ----------------------------------------------------------------------------------
 
 

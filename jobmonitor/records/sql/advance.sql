@@ -9,8 +9,8 @@ UPDATE job SET
     progress_total = CASE WHEN %(has_progress)s THEN %(total)s::float8 ELSE progress_total END,
     progress_message = CASE WHEN %(has_progress)s THEN %(message)s ELSE progress_message END,
     checkpoint = coalesce(%(checkpoint)s::json, checkpoint),
-    checkpoint_at = CASE WHEN %(checkpoint)s::json IS NULL THEN checkpoint_at
-        ELSE clock_timestamp() END,
+    checkpoint_at = CASE WHEN %(safe)s OR %(checkpoint)s::json IS NOT NULL
+        THEN clock_timestamp() ELSE checkpoint_at END,
     has_errors = has_errors OR %(has_errors)s
 FROM quick
 WHERE id = %(id)s AND attempt = %(attempt)s AND status IN ('running', 'stopping')

@@ -18,8 +18,7 @@ WITH old AS (
             ELSE progress_message END,
         checkpoint = CASE WHEN old.hold = 'cancel' THEN NULL
             ELSE coalesce(%(checkpoint)s::json, checkpoint) END,
-        checkpoint_at = CASE WHEN %(checkpoint)s::json IS NULL THEN checkpoint_at
-            ELSE clock_timestamp() END,
+        checkpoint_at = clock_timestamp(),
         has_errors = has_errors OR %(has_errors)s
     FROM old WHERE job.id = old.id
     RETURNING job.*, old.status AS was
