@@ -135,6 +135,7 @@ def import_chunk(path: str | None, first: int, count: int, delay: float = 0.0) -
                 job.error(f"row {number} is not imported: {error}", icao=row.get("icao"))
         changed += write(airport, good)
         time.sleep(delay)
+    print(f"{len(rows):,} rows from {first + 1:,} on: {changed:,} airports changed")
     return changed
 
 
@@ -201,6 +202,7 @@ def export_records(path: str, batch: int = 500, delay: float = 0.0) -> int:
             job.checkpoint(place)
             time.sleep(delay)
     part.replace(path)
+    print(f"{place['rows']:,} airports are in {path}")
     return int(place["rows"])
 
 
@@ -364,8 +366,7 @@ def dispatch_demo(directory: Path) -> Iterator[str]:
     with monitor.acting("bob"):
         execute_action.delay(["AU", "BR", "IS", "NZ"])
         execute_action.apply_async((["DE", "FR", "GB"],), low_priority=True)
-    yield f"{celery} jobs show {exported.id}    # the export takes half a minute"
-    yield f"{celery} jobs stop {exported.id}    # and later: resume, the same way"
+    yield f"{celery} jobs stop {exported.id}    # the export; and later: resume"
     yield f"cmp {slow} {whole}    # when it is finished"
     yield f"{celery} call {__name__}.endless_loop    # stop it, then force-stop it"
 

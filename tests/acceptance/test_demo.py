@@ -10,9 +10,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import psutil
 import pytest
@@ -71,6 +73,17 @@ class Demo:
             jobs: list[dict[str, Any]] = json.load(answer)["jobs"]
             return jobs
 
+    def page_of_jobs(self) -> str:
+        """Log in as it says that one can, and read the page that follows."""
+        [(name, password)] = re.findall(r"log in +(\S+), password (\S+)", self.said)
+        browser = build_opener(HTTPCookieProcessor(CookieJar()))
+        address = f"http://127.0.0.1:{self.port}/login"
+        with browser.open(address) as form:
+            [token] = re.findall(r'name="csrf_token" value="([^"]+)"', form.read().decode())
+        filled = {"name": name, "password": password, "csrf_token": token}
+        with browser.open(address, urlencode(filled).encode()) as page:
+            return str(page.read().decode())
+
 
 @pytest.fixture
 def demos() -> Iterator[list[Demo]]:
@@ -102,6 +115,7 @@ def test_a_demo_runs_jobs_and_leaves_nothing_but_its_data(
     eventually(lambda: {job["run_by"] for job in first.has_jobs()} == who, within=30)
     earlier = first.has_jobs()
     assert {job["label"] for job in earlier} >= {"Import airports.csv", "Close the books"}
+    assert "Import airports.csv" in first.page_of_jobs()
     eventually(lambda: "beat" in names(first.family()), says="all of it runs")
     family, port = first.family(), first.port
     for part in ("postgres", "valkey", "one@demo", "two@demo", "gunicorn", "beat"):
@@ -116,6 +130,7 @@ def test_a_demo_runs_jobs_and_leaves_nothing_but_its_data(
     demos.append(second := Demo(tmp_path / "data", "--port", str(port)))
     second.says(STARTED)
     assert {job["id"] for job in earlier} <= {job["id"] for job in second.has_jobs()}
+    assert "Import airports.csv" in second.page_of_jobs()
     family = second.family()
     (worker,) = [one for one in second.children() if "one@demo" in names([one])]
     worker.kill()
