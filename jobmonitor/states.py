@@ -138,6 +138,14 @@ def _restart_refusal(job: Standing) -> str | None:
     return None
 
 
+def possible(job: Standing) -> list[Operation]:
+    """List what may ever be done to a job of this kind, now or in another status."""
+    never = _GUARDED if job.system and not job.stoppable else frozenset()
+    if not job.restartable:
+        never |= {Operation.RESTART}
+    return [operation for operation in Operation if operation not in never]
+
+
 def operations_offered(job: Standing) -> list[Operation]:
     """List what may be done to the job now: on itself, or on its unfinished descendants."""
     return [

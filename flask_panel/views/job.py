@@ -19,6 +19,7 @@ from flask_panel.login import panel_view
 from flask_panel.outcomes import QUESTIONS, WORDS
 from jobmonitor.records.job_view import JobView
 from jobmonitor.redaction import Redactor
+from jobmonitor.states import possible
 
 blueprint = Blueprint("job_page", __name__)
 
@@ -47,8 +48,9 @@ def _facts(job_id: str) -> dict[str, Any]:
     return {
         "job": job, "children": children, "runs": runs, "events": events[::-1],
         "root": above.get(job.root_id), "parent": above.get(job.parent_id or ""),
-        "checkpoint": _checkpoint(job), "age": _age(job), "words": WORDS,
-        "questions": QUESTIONS, "tag": tag_of(shown, runs, events, children.cursor),
+        "possible": possible(job.standing), "checkpoint": _checkpoint(job), "age": _age(job),
+        "words": WORDS, "questions": QUESTIONS,
+        "tag": tag_of(shown, runs, events, children.cursor),
     }  # fmt: skip
 
 

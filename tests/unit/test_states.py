@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from jobmonitor.states import (
     Status,
     fits_below,
     operations_offered,
+    possible,
     refusal,
 )
 
@@ -83,6 +85,24 @@ def test_a_refusal_is_a_sentence_that_says_why(
 def test_what_is_not_offered_has_a_reason(operation: Operation, status: Status) -> None:
     job = standing(status)
     assert (operation in operations_offered(job)) == (not refusal(operation, job))
+
+
+@pytest.mark.parametrize("status", Status)
+def test_what_is_offered_is_possible_in_every_other_status_too(status: Status) -> None:
+    for system, stoppable, restartable in product((False, True), repeat=3):
+        facts = {"system": system, "stoppable": stoppable, "restartable": restartable}
+        job = standing(status, **facts)
+        assert set(operations_offered(job)) <= set(possible(job))
+        assert possible(job) == possible(standing("pending", **facts))
+
+
+def test_what_can_never_be_done_is_not_possible() -> None:
+    guarded = {"stop", "force-stop", "cancel"}
+    every = set(Operation)
+    assert set(possible(standing("running", restartable=True))) == every
+    assert set(possible(standing("running", restartable=False))) == every - {"restart"}
+    tidy = standing("running", system=True, stoppable=False, restartable=True)
+    assert set(possible(tidy)) == every - guarded
 
 
 @pytest.mark.parametrize("operation", ["stop", "force-stop", "cancel"])
