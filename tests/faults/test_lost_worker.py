@@ -106,6 +106,8 @@ def test_a_crash_between_finish_and_celerys_tail_loses_no_continuation(
         shop.fail.apply_async(link_error=shop.on_error.s())
         eventually(lambda: trace() == ["errback"], within=20)
     assert (tmp_path / "once").exists()
+    left = {"status": ("pending", "running"), "roots_only": False}
+    eventually(lambda: not shop.monitor.jobs.find(**left).jobs, says="nothing is left to run")
 
 
 @pytest.mark.timeout(400)
