@@ -48,9 +48,9 @@ class Jobs:
         self._logs = Logs(monitor.database)
         self._operations = Operations(monitor.app, monitor.database, monitor.dispatch)
 
-    def get(self, job_id: str) -> JobView:
-        """Read one job; raises JobNotFound."""
-        found = self._queries.get(job_id)
+    def get(self, job_id: str, *, walk_max: int | None = None) -> JobView:
+        """Read one job; raises JobNotFound. `walk_max` as of `Queries.get`."""
+        found = self._queries.get(job_id, walk_max=walk_max)
         if found is None:
             raise JobNotFound(job_id)
         return found

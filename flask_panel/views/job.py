@@ -22,6 +22,8 @@ from jobmonitor.redaction import Redactor
 from jobmonitor.states import possible
 
 blueprint = Blueprint("job_page", __name__)
+#: a page that is open asks every 5 s: it does not walk larger trees to find more buttons
+_WALK_MAX = 10_000
 
 
 @blueprint.get("/job/<path:job_id>")
@@ -39,7 +41,7 @@ def show(job_id: str) -> ResponseReturnValue:
 
 def _facts(job_id: str) -> dict[str, Any]:
     jobs = monitor().jobs
-    job = jobs.get(job_id)
+    job = jobs.get(job_id, walk_max=_WALK_MAX)
     cursor = request.args.get("children") or None
     children = jobs.find(parent=job.id, cursor=cursor)
     runs, events = jobs.runs(job.id), jobs.events(job.id)

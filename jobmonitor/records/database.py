@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobmonitor.errors import DatabaseUnavailable, NotMigrated
+from jobmonitor.errors import DatabaseUnavailable, NotMigrated, QueryRefused
 
 #: what a broken or missing connection raises; a statement that met it may be tried again
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -113,14 +113,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Lend a SQLAlchemy connection for a query; the same errors as `connection`."""
+    def reading(self, *, limit: float | None = None) -> Iterator[Connection]:
+        """Lend a SQLAlchemy connection for a query; the same errors as `connection`.
+
+        Raises QueryRefused where a statement takes longer than `limit` seconds.
+        """
         with soft_limit_held_back():
             try:
-                with self.engine.connect() as connection:
+                with self.engine.connect() as connection, _limited(connection, limit):
                     yield connection
             except SQLAlchemyError as error:
                 cause = getattr(error, "orig", None) or error
+                if isinstance(cause, psycopg.errors.QueryCanceled) and limit:
+                    raise QueryRefused(
+                        f"the answer was not there after {limit:g} s: narrow the filters"
+                    ) from error
                 if isinstance(cause, CONNECTION_ERRORS):
                     raise DatabaseUnavailable(self.address, cause) from error
                 if isinstance(cause, _MISSING):
@@ -198,6 +205,20 @@ def _alembic() -> Config:
 def _with_driver(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     return f"postgresql+psycopg{separator}{rest}" if scheme == "postgresql" else url
+
+
+@contextmanager
+def _limited(connection: Connection, limit: float | None) -> Iterator[None]:
+    """Let Postgres end what takes longer than so many seconds."""
+    if limit is None:
+        yield
+        return
+    connection.exec_driver_sql(f"SET statement_timeout = {round(limit * 1_000)}")
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("RESET statement_timeout")
 
 
 def _return(pooled: Any) -> None:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,8 @@ from jobmonitor.states import FINAL, Descendants, Standing, Status
 
 LIMIT_MAX = 500
 _TREE_MAX = 1_000
+#: for filters that may look at every row: a page asks again every few seconds
+_SECONDS_MAX = 10.0
 _counters = (
     "total", "finished", "with_errors",
     "descendants_total", "descendants_finished", "descendants_with_errors",
@@ -84,15 +86,20 @@ class Queries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, job_id: str) -> JobView | None:
-        """Read one job with all its fields, or None."""
+    def get(self, job_id: str, *, walk_max: int | None = None) -> JobView | None:
+        """Read one job with all its fields, or None.
+
+        What may be done to it depends on its unfinished descendants too; with `walk_max` they
+        are looked at only where they are fewer, or the job itself is at its end.
+        """
         rows = self._run(_jobs().where(job.c.id == storable(job_id)))
-        return self._views(rows, every=True)[0] if rows else None
+        return self._views(rows, walk_max=walk_max)[0] if rows else None
 
     def find(self, filters: Filters, *, cursor: str | None = None, limit: int = 50) -> Page:
         """Read a page of jobs, newest first, behind or before a cursor of an earlier page.
 
-        Raises QueryRefused for a cursor, a status or a limit that makes no sense.
+        Raises QueryRefused for a cursor, a status or a limit that makes no sense, and where
+        filters find too little in too much: after 10 s.
         """
         if not 1 <= limit <= LIMIT_MAX:
             raise QueryRefused(f"limit must be 1 to {LIMIT_MAX}, not {limit}")
@@ -104,7 +111,7 @@ class Queries:
             query = query.where(here > place.key if up else here < place.key)
         order = (job.c.created_at, job.c.id)
         query = query.order_by(*(order if up else (column.desc() for column in order)))
-        found = self._run(query)
+        found = self._run(query, limit=_SECONDS_MAX if _searches(filters) else None)
         more, rows = len(found) > limit, found[:limit]
         rows = rows[::-1] if up else rows
         return Page(
@@ -149,11 +156,17 @@ class Queries:
         view = self.get(job_id)
         return None if view is None else Found(view.root_id, view.standing)
 
-    def _views(self, rows: Sequence[Row[Any]], *, every: bool = False) -> list[JobView]:
-        """Make views; a list looks below a job only where the job itself is at its end."""
+    def _views(self, rows: Sequence[Row[Any]], *, walk_max: int | None = 0) -> list[JobView]:
+        """Make views; a list looks below a job only where the job itself is at its end.
+
+        Below others at most `walk_max` descendants are looked at, None: however many.
+        """
         looked_at = [
             row for row in rows
-            if every or (row.children_total and (row.is_group or row.status in FINAL))
+            if _is_open_below(row) and (
+                row.is_group or row.status in FINAL
+                or walk_max is None or row.open_below < walk_max
+            )
         ]  # fmt: skip
         below = self._below(looked_at)
         seen = {row.id for row in looked_at}
@@ -171,25 +184,40 @@ class Queries:
                 counts.setdefault(row.top, []).append(some)
         return counts
 
-    def _run(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with self._database.reading() as connection:
+    def _run(self, query: Select[Any], *, limit: float | None = None) -> Sequence[Row[Any]]:
+        with self._database.reading(limit=limit) as connection:
             return connection.execute(query).all()
 
 
 def _jobs() -> Select[Any]:
+    count = job_children.c
+    of_run = count.run == job.c.run
+    left = count.descendants_total - count.descendants_finished
     counters = (
-        select(*(func.coalesce(func.sum(job_children.c[name]), 0).label(name)
-                 for name in _counters))
-        .where(job_children.c.job_id == job.c.id, job_children.c.run == job.c.run)
+        select(
+            *(_sum(func.sum(count[name]).filter(of_run)).label(name) for name in _counters),
+            _sum(func.sum(left)).label("open_below"),
+        )
+        .where(count.job_id == job.c.id)
         .lateral("counters")
-    )  # fmt: skip
+    )
     return select(
         job,
         (job.c.type == "group").label("is_group"),
         func.job_seconds_since(job.c.waiting_since).label("waiting_now"),
         func.job_seconds_since(job.c.running_since).label("running_now"),
         *(counters.c[name].label(f"children_{name}") for name in _counters),
+        counters.c.open_below,
     ).select_from(job.join(counters, onclause=job.c.id.is_not(None)))
+
+
+def _sum(summed: Any) -> Any:
+    return func.coalesce(summed, 0)
+
+
+def _is_open_below(row: Row[Any]) -> bool:
+    """Whether something below may be unfinished; a root's counters, of all runs, know it."""
+    return bool(row.open_below if row.parent_id is None else row.children_total)
 
 
 def _conditions(filters: Filters) -> list[Any]:
@@ -197,6 +225,12 @@ def _conditions(filters: Filters) -> list[Any]:
         if status not in set(Status):
             raise QueryRefused(f"there is no status {status!r}; they are {', '.join(Status)}")
     return [*_places(filters), *_facts(filters), *_times(filters)]
+
+
+def _searches(filters: Filters) -> bool:
+    """Whether many rows may be looked at for one that is shown, system jobs apart."""
+    filters = replace(filters, system=None)
+    return any(True for conditions in (_facts, _times) for _ in conditions(filters))
 
 
 def _places(filters: Filters) -> Iterator[Any]:

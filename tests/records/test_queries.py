@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobmonitor.errors import QueryRefused
+from jobmonitor.records import queries
 from jobmonitor.records.queries import Filters
 from tests.factories import RAISED, Records
 
@@ -148,6 +149,33 @@ def test_a_finished_parent_says_what_is_left(records: Records) -> None:
     assert "stop" in view.operations
 
 
+def test_only_what_may_be_unfinished_is_looked_for_below_a_job(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, child = records.make_family(1)
+    records.claim(child)
+    records.finish(child)
+    records.finish(done)
+    open_, *_ = records.make_family(2)
+    walked: list[Any] = []
+    plain = records.database.rows
+    monkeypatch.setattr(
+        records.database,
+        "rows",
+        lambda verb, facts: walked.append(facts.get("ids", [])) or plain(verb, facts),
+    )
+    records.queries.find(Filters())
+    records.queries.get(done)
+    records.queries.get(open_, walk_max=2)
+    assert walked == []
+    records.queries.get(open_, walk_max=3)
+    records.queries.get(open_)
+    records.finish(open_)
+    walked.clear()
+    records.queries.find(Filters())
+    assert walked == [[open_]]
+
+
 def test_progress_is_whole_where_a_job_finished_well(records: Records) -> None:
     good, bad = records.make_running(), records.make_running()
     assert records.view(good).progress.percent is None
@@ -167,6 +195,20 @@ def test_a_cursor_of_another_list_is_refused(records: Records, cursor: str) -> N
 def test_a_limit_out_of_range_is_refused(records: Records, limit: int) -> None:
     with pytest.raises(QueryRefused, match="limit"):
         records.queries.find(Filters(), limit=limit)
+
+
+def test_a_search_that_takes_too_long_is_ended_and_says_so(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_SECONDS_MAX", 0.3)
+    job = records.make(run_by="alice")
+    with records.database.transaction() as other:
+        other.execute("LOCK TABLE job")
+        with pytest.raises(QueryRefused, match=r"not there after 0\.3 s: narrow the filters"):
+            records.queries.find(Filters(run_by="alice"))
+    assert found(records, run_by="alice") == {job}
+    with records.database.reading() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
 
 
 def test_a_status_that_does_not_exist_is_refused(records: Records) -> None:
