@@ -9,11 +9,10 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from jobmonitor.errors import UserRefused
-from jobmonitor.records.database import Database
+from jobmonitor.records.database import Database, fetch
 from jobmonitor.redaction import storable
 
 ROLES = ("viewer", "operator")
@@ -67,8 +66,12 @@ class Users:
             "role": None if role is None else _role(role),
             "password": None if password is None else _hashed(password),
         }
-        if self._database.row("change_user", facts) is None:
-            raise _unknown(name)
+        with self._database.transaction() as connection:
+            fetch(
+                connection, "lock_user", facts
+            )  # a login of this moment ends before, or fails
+            if not fetch(connection, "change_user", facts):
+                raise _unknown(name)
 
     def remove(self, name: str) -> None:
         """Remove a user, whose sessions end at once. Raises UserRefused."""
@@ -83,11 +86,11 @@ class Users:
         Takes as long for a name that does not exist as for a wrong password.
         """
         found = self._database.row("user", {"name": storable(name)})
-        stored = found.password if found else _nobodys()
+        stored = found.password if found else _NOBODYS
         if not _is_right(password, stored) or found is None:
             return None
         secret = secrets.token_urlsafe(32)
-        facts = {"name": found.name, "digest": _digest(secret)} | _expiry()
+        facts = {"name": found.name, "password": stored, "digest": _digest(secret)} | _expiry()
         return secret if self._database.row("open_session", facts) else None
 
     def session(self, secret: str) -> User | None:
@@ -101,9 +104,10 @@ class Users:
 
     def key(self) -> bytes:
         """Return what signs the panel's cookies: made once, the same for every process."""
-        return bytes(
-            self._database.row("panel_key", {"secret": secrets.token_bytes(32)}).secret
-        )
+        facts = {"secret": secrets.token_bytes(32)}
+        # nothing comes back where another process makes the first one at this moment
+        found = self._database.row("panel_key", facts) or self._database.row("panel_key", facts)
+        return bytes(found.secret)
 
 
 def _expiry() -> dict[str, float]:
@@ -131,7 +135,7 @@ def _hashed(password: str) -> str:
             f"{len(password)}"
         )
     salt = secrets.token_bytes(16)
-    return f"scrypt${_COST}${_BLOCK}${_LANES}${salt.hex()}${_scrypt(password, salt).hex()}"
+    return _stored(salt, _scrypt(password, salt))
 
 
 def _is_right(password: str, stored: str) -> bool:
@@ -148,7 +152,9 @@ def _scrypt(
     return hashlib.scrypt(text, salt=salt, n=cost, r=block, p=lanes, maxmem=room)
 
 
-@cache
-def _nobodys() -> str:
-    """A password that nobody knows."""
-    return _hashed(secrets.token_urlsafe(32))
+def _stored(salt: bytes, digest: bytes) -> str:
+    return f"scrypt${_COST}${_BLOCK}${_LANES}${salt.hex()}${digest.hex()}"
+
+
+#: the hash of a password that nobody knows
+_NOBODYS = _stored(secrets.token_bytes(16), secrets.token_bytes(64))
