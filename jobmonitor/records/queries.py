@@ -286,7 +286,7 @@ def _position(cursor: str) -> _Place:
         created_at, job_id, *newer = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         key = tuple_(datetime.fromisoformat(created_at), storable(str(job_id)))
         return _Place(key, newer == ["newer"])
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise QueryRefused("this cursor was not made by this list") from error
 
 

@@ -99,7 +99,9 @@ def read_statistics(
     """
     now = datetime.now(UTC)
     until = now if until is None else until
+    _check_moment("until", until, now)
     since = until - _RANGE if since is None else since
+    _check_moment("since", since, now)
     _check_range(since, until, now)
     since, until = since.astimezone(UTC), until.astimezone(UTC)
     width = _checked_width(since, until, width)
@@ -146,14 +148,16 @@ def _rows(database: Database, facts: Mapping[str, Any], timeout: float) -> list[
             ) from error
 
 
+def _check_moment(name: str, moment: datetime, now: datetime) -> None:
+    if moment.utcoffset() is None:
+        raise QueryRefused(f"{name} needs a time zone: {moment.isoformat()}")
+    if moment < _ORIGIN:
+        raise QueryRefused(f"{name} is before {_ORIGIN.year}: {moment.isoformat()}")
+    if moment - now > _AHEAD:
+        raise QueryRefused(f"{name} is in the future: {moment.isoformat()}")
+
+
 def _check_range(since: datetime, until: datetime, now: datetime) -> None:
-    for name, moment in (("since", since), ("until", until)):
-        if moment.utcoffset() is None:
-            raise QueryRefused(f"{name} needs a time zone: {moment.isoformat()}")
-        if moment < _ORIGIN:
-            raise QueryRefused(f"{name} is before {_ORIGIN.year}: {moment.isoformat()}")
-        if moment - now > _AHEAD:
-            raise QueryRefused(f"{name} is in the future: {moment.isoformat()}")
     if since >= until:
         raise QueryRefused(
             f"since must be before until: {since.isoformat()} is not before {until.isoformat()}"
