@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from flask_panel.addresses import register_addresses
 from flask_panel.api import register_api
 from flask_panel.errors import register_errors
 from flask_panel.headers import register_headers
@@ -40,6 +41,7 @@ def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
     app.config.update(config)
     app.extensions["jobmonitor"] = monitor or _monitor_from_environment()
     register_headers(app)
+    register_addresses(app)
     register_login(app)
     register_shown(app)
     register_api(app)

@@ -35,6 +35,7 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden, ServiceUnavailable
 
+from flask_panel.addresses import here
 from flask_panel.auth import limiter, monitor
 from jobmonitor.errors import JobMonitorError
 from jobmonitor.records.users import SESSION_AGE, User, Users
@@ -173,12 +174,19 @@ def _person(secret: str) -> Person | None:
 
 def _to_login() -> ResponseReturnValue:
     """Send a page to the login, and let a part of a page take its whole page there."""
-    here = request.full_path.rstrip("?") if request.method == "GET" else None
     if request.headers.get("HX-Request"):
-        page = urlsplit(request.headers.get("HX-Current-URL", ""))
-        to_login = url_for("login.form", next=f"{page.path}?{page.query}".rstrip("?") or None)
+        to_login = url_for("login.form", next=_page_of_part())
         return Response(status=401, headers={"HX-Redirect": to_login})
-    return redirect(url_for("login.form", next=here))
+    return redirect(url_for("login.form", next=here() if request.method == "GET" else None))
+
+
+def _page_of_part() -> str | None:
+    """The page in which a part asks, as the browser says."""
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return None
+    return (f"{page.path}?{page.query}" if page.query else page.path) or None
 
 
 @contextmanager

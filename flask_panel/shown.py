@@ -13,6 +13,7 @@ from flask import Flask
 from markupsafe import Markup
 
 from flask_panel.outcomes import stop_advice
+from jobmonitor.redaction import storable
 from jobmonitor.states import Status
 
 UNKNOWN = "—"
@@ -67,7 +68,10 @@ def status_word(value: str) -> str:
 
 
 def pretty(value: Any) -> str:
-    """Show a JSON value over several lines; a text as it is."""
+    """Show a JSON value over several lines; a text as it is.
+
+    JSON may hold half a surrogate pair, which a page cannot.
+    """
     if isinstance(value, str):
-        return value
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        return storable(value)
+    return storable(json.dumps(value, indent=2, ensure_ascii=False))

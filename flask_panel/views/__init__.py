@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, g, request, url_for
+from flask import Flask, g, request
 
+from flask_panel.addresses import here
 from flask_panel.auth import monitor
 from flask_panel.views.job import blueprint as job
 from flask_panel.views.jobs import blueprint as jobs
@@ -29,12 +30,10 @@ def _frame() -> dict[str, Any]:
         "app_name": monitor().app.main or "",
         "shows_system": request.args.get("system") == "1" or None,
         "with_system": _with_system,
+        "here": here,
     }
 
 
 def _with_system(shown: bool) -> str:
     """This page's address with or without system jobs, from its first page on."""
-    args = request.args.to_dict(flat=False) | dict(request.view_args or {})
-    args.pop("system", None)
-    args.pop("cursor", None)
-    return url_for(str(request.endpoint), **args, system=1 if shown else None)
+    return here(cursor=None, system="1" if shown else None)

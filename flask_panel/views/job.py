@@ -18,7 +18,7 @@ from flask_panel.live import facts_of, is_part, part, tag_of
 from flask_panel.login import panel_view
 from flask_panel.outcomes import QUESTIONS, WORDS
 from jobmonitor.records.job_view import JobView
-from jobmonitor.redaction import Redactor
+from jobmonitor.redaction import Redactor, storable
 from jobmonitor.states import possible
 
 blueprint = Blueprint("job_page", __name__)
@@ -26,10 +26,12 @@ blueprint = Blueprint("job_page", __name__)
 _WALK_MAX = 10_000
 
 
+@blueprint.get("/job/")
 @blueprint.get("/job/<path:job_id>")
 @panel_view("viewer")
-def show(job_id: str) -> ResponseReturnValue:
+def show(job_id: str = "") -> ResponseReturnValue:
     """Show a job; its facts and its log ask for themselves whether they changed."""
+    job_id = job_id or request.args.get("id", "")
     if is_part("log"):
         log = _log(job_id)
         return part(log["log_tag"], lambda: render_template("job/_lines.html", **log))
@@ -52,7 +54,7 @@ def _facts(job_id: str) -> dict[str, Any]:
         "root": above.get(job.root_id), "parent": above.get(job.parent_id or ""),
         "possible": possible(job.standing), "checkpoint": _checkpoint(job), "age": _age(job),
         "words": WORDS, "questions": QUESTIONS,
-        "tag": tag_of(shown, runs, events, children.cursor),
+        "tag": tag_of(shown, runs, events, children.cursor, children.newer),
     }  # fmt: skip
 
 
@@ -69,7 +71,7 @@ def _checkpoint(job: JobView) -> str | None:
         return None
     settings = monitor().settings
     text, _ = Redactor(settings.redact, settings.shown_max).value(job.checkpoint)
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return storable(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
 
 
 def _age(job: JobView) -> float | None:

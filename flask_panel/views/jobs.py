@@ -39,7 +39,7 @@ def index() -> ResponseReturnValue:
 def _shown(filters: ListFilters, page: Page) -> dict[str, Any]:
     return {
         "filters": filters, "page": page, "statuses": list(Status), "types": _types(),
-        "words": WORDS, "questions": QUESTIONS, "here": request.full_path.rstrip("?"),
+        "words": WORDS, "questions": QUESTIONS,
     }  # fmt: skip
 
 
