@@ -97,7 +97,8 @@ def register_login(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,
     )
     app.session_interface = PanelSessions()
-    manager = LoginManager(app)
+    manager = LoginManager()
+    manager.init_app(app, add_context_processor=False)  # an error page reads no database
     manager.session_protection = None
     manager.user_loader(_person)
     app.before_request(_need_a_session)
