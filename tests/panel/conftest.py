@@ -14,6 +14,7 @@ from flask_panel import create_app
 from jobmonitor import JobMonitor
 from jobmonitor.records.tokens import Tokens
 from jobmonitor.records.users import Users
+from tests.factories import Records
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,19 @@ def reader(log_in: Callable[..., FlaskClient]) -> FlaskClient:
 def steerer(log_in: Callable[..., FlaskClient]) -> FlaskClient:
     """A browser of an operator."""
     return log_in("operator")
+
+
+@pytest.fixture(scope="module")
+def records_of_module(database_url: str) -> Iterator[Records]:
+    """One pool of connections for the tests of a module."""
+    records = Records(database_url)
+    yield records
+    records.database.close()
+
+
+@pytest.fixture
+def records(records_of_module: Records) -> Records:
+    """No jobs, and the living worker w1."""
+    records_of_module.clear()
+    records_of_module.worker("w1")
+    return records_of_module

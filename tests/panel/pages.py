@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 _EMPTY = {"meta", "link", "input", "br", "hr", "img"}
+_INLINE = {"a", "time", "code", "strong"}
 _UNSEEN = {"script", "datalist", "title"}
 
 
@@ -44,13 +45,13 @@ class Page(HTMLParser):
         self.elements.append(element)
         if tag not in _EMPTY:
             self._open.append(element)
-            self.handle_data(" ")
+            self.handle_data("" if tag in _INLINE else " ")
 
     def handle_endtag(self, tag: str) -> None:
         if any(element.tag == tag for element in self._open):
             while self._open.pop().tag != tag:
                 pass
-        self.handle_data(" " if tag != "time" else "")
+        self.handle_data("" if tag in _INLINE else " ")
 
     def handle_data(self, data: str) -> None:
         if not any(element.tag in _UNSEEN for element in self._open):
