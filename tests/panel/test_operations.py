@@ -236,13 +236,23 @@ def test_every_operation_has_a_button_and_what_cannot_be_undone_is_asked_before(
 
 
 @pytest.mark.parametrize("state", ["pending", "stopped", "running", "stopping", "finished"])
-def test_the_page_of_a_job_offers_what_may_be_done_to_it(
+def test_the_page_of_a_job_offers_what_may_be_done_to_it_and_no_button_moves(
     steerer: FlaskClient, monitor: JobMonitor, job_in: Callable[[str], str], state: str
 ) -> None:
     job_id = job_in(state)
     page = page_of(steerer.get(f"/job/{job_id}"))
-    offered = [b.get("data-operation") for b in page.all("button") if b.get("hx-post")]
-    assert offered == [operation.value for operation in monitor.jobs.get(job_id).operations]
+    buttons = [button for button in page.all("button") if button.get("hx-post")]
+    assert [button.get("data-operation") for button in buttons] == list(Operation)
+    offered = [b.get("data-operation") for b in buttons if "disabled" not in b.attributes]
+    assert offered == list(monitor.jobs.get(job_id).operations)
+
+
+def test_the_page_of_a_system_job_has_no_button_that_never_fits(
+    steerer: FlaskClient, submit: Submit
+) -> None:
+    page = page_of(steerer.get(f"/job/{submit(task='panel.tidy')}"))
+    buttons = [b.get("data-operation") for b in page.all("button") if b.get("hx-post")]
+    assert buttons == ["resume", "set-low-priority", "remove-low-priority"]
 
 
 def test_of_many_who_press_at_once_one_changes_the_job(
