@@ -194,6 +194,19 @@ def test_a_submission_is_taken_back_unless_a_worker_has_it(records: Records) -> 
     assert records.queries.get(waits) is None
 
 
+def test_a_run_of_the_history_counts_its_own_attempts(records: Records) -> None:
+    job = records.make_running(restartable=True)
+    for attempts in (1, 3, 2):
+        for _ in range(attempts - 1):
+            records.retry(job)
+            assert records.claim(job).verdict == "run"
+        records.finish(job)
+        records.operate("restart", job)
+        records.claim(job)
+    assert [run["attempts"] for run in records.queries.runs(job)] == [1, 3, 2]
+    assert records.row(job).attempt == 7
+
+
 def test_a_safe_point_is_dated_though_it_saved_nothing(records: Records) -> None:
     job = records.make_running()
     records.advance(job, Report(done=1, has_progress=True))

@@ -20,8 +20,9 @@ WITH RECURSIVE below AS (
 ), history AS (
     INSERT INTO job_run (job_id, run, started_at, finished_at, waited, first_wait, ran, attempts,
                          retries, lost, has_errors, error, traceback, result)
-    SELECT id, run, started_at, finished_at, waited, first_wait, ran, attempt, retries, lost,
-           has_errors, error, traceback, result
+    SELECT id, run, started_at, finished_at, waited, first_wait, ran,
+           attempt - (SELECT coalesce(sum(r.attempts), 0) FROM job_run r WHERE r.job_id = old.id),
+           retries, lost, has_errors, error, traceback, result
     FROM old
 ), unheld AS (
     DELETE FROM job_hold h USING old WHERE h.job_id = old.id
