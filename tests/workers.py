@@ -56,7 +56,7 @@ class Worker:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )  # fmt: skip
         if wait:
             eventually(self._is_ready, within=30, says=f"worker {self.name} is ready")
@@ -126,5 +126,6 @@ def workers(*started: Worker) -> Iterator[tuple[Worker, ...]]:
                 worker.kill()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it is gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
