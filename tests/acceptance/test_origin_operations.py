@@ -191,7 +191,7 @@ def test_restart_is_available_for_specific_job_types(
 def begin(
     shop: ModuleType, start_worker: Callable[..., Worker]
 ) -> Callable[[Page, list[str]], list[str]]:
-    """Let a worker with one process come to the queue of jobs; they, in the order they start."""
+    """Let a worker with one process begin with these jobs; they, in the order they start."""
 
     def begin(page: Page, job_ids: list[str]) -> list[str]:
         start_worker(concurrency=1, options=("-Q", RUSH))

@@ -1,5 +1,5 @@
-"""The common triggers of background jobs in the description that this project began with, by the
-app of the demo, and its export, stopped and resumed by buttons.
+"""The common triggers of background jobs in the description that this project began with, by
+the app of the demo, and its export, stopped and resumed by buttons.
 """
 
 from __future__ import annotations
