@@ -79,6 +79,10 @@
     }
     select();
   });
+  // Enter in a field or on a box would press the first button of the form: Stop
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("form:has([data-operation]) input")) event.preventDefault();
+  });
   document.addEventListener("htmx:after:swap", refresh);
   document.addEventListener("htmx:after:request", (event) => {
     if (event.detail.ctx.response.status < 400) live("live");
