@@ -83,7 +83,8 @@ def test_a_stop_of_a_job_that_is_gone_meanwhile_still_says_something() -> None:
         ({"stoppable": False, "is_group": True}, None),
         *[
             ({"status": status, "checkpoint_at": None, "stoppable": False}, None)
-            for status in set(Status) - {Status.RUNNING, Status.STOPPING}
+            for status in Status
+            if status not in {Status.RUNNING, Status.STOPPING}
         ],
     ],
     ids=str,
