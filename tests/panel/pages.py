@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 _EMPTY = {"meta", "link", "input", "br", "hr", "img"}
-_INLINE = {"a", "time", "code", "strong"}
+_INLINE = {"a", "time", "code", "strong", "span"}
 _UNSEEN = {"script", "datalist", "title"}
 
 
