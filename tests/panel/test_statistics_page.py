@@ -160,6 +160,8 @@ def test_an_empty_range_says_why_it_is_empty(
     [
         ({"since": "yesterday"}, "“from” is no moment like 2026-01-31T12:00: 'yesterday'."),
         ({"until": "2024-99-99"}, "“to” is no moment"),
+        ({"until": "0001-01-01T00:00"}, "Until is before 2001"),
+        ({"since": "0001-01-01T00:00:00+23:59"}, "Since is before 2001"),
         (HOUR | {"until": HOUR["since"]}, "Since must be before until"),
         ({"since": "2999-01-01T00:00", "until": "2999-01-02T00:00"}, "is in the future"),
     ],
