@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import expect
 
 from jobmonitor.records.job_view import JobView
+from tests.acceptance_fixtures import make_due_now
 from tests.browser import (
     OpenPage,
     cell_of,
@@ -132,9 +133,10 @@ def test_status_is_pending_then_in_progress_then_finished(
     shop: ModuleType, worker: Worker, open_page: OpenPage, tmp_path: Path
 ) -> None:
     marker = tmp_path / "go on"
-    job = shop.log_until.apply_async((str(marker),), countdown=1)
+    job = shop.log_until.apply_async((str(marker),), countdown=600)
     page = open_page(f"/job/{job.id}")
     expect(status_of(page)).to_have_text("Pending")
+    make_due_now(shop, job.id)
     shop.monitor.jobs.wait_for(job.id, "running", timeout=10)
     page.reload()
     expect(status_of(page)).to_have_text("In Progress")

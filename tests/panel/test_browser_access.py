@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, expect
 
 from jobmonitor.records.logs import Logs, NewLine
 from tests.browser import NARROW, WIDE, OpenPage, cell_of, outcome_of, pick, press, row_of
@@ -73,16 +74,15 @@ def show(name: str, world: Any, open_page: OpenPage) -> Page:
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_axe_finds_nothing_in_light_and_dark(
-    world: Any, open_page: OpenPage, name: str, viewport: ViewportSize
+def test_axe_finds_nothing_in_light_and_dark_wide_and_narrow(
+    world: Any, open_page: OpenPage, name: str
 ) -> None:
     page = show(name, world, open_page)
-    page.set_viewport_size(viewport)
-    for scheme in ("light", "dark"):
+    for viewport, scheme in product((WIDE, NARROW), ("light", "dark")):
+        page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
-        assert violations(page) == [], scheme
+        assert violations(page) == [], (viewport, scheme)
 
 
 def violations(page: Page) -> list[str]:
