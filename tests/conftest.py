@@ -20,6 +20,10 @@ import redis
 from sqlalchemy.engine import make_url
 
 from jobmonitor.embedded import PostgresServer, RedisServer, create_database, drop_database
+from tests.browser import browser, complaints, open_page, panel_app, session_of, web_server
+
+# here, not where they are used: a process can drive only one browser
+__all__ = ["browser", "complaints", "open_page", "panel_app", "session_of", "web_server"]
 
 DATABASE_URL = os.environ.get("JOBMONITOR_TEST_DATABASE_URL")
 BROKER_URL = os.environ.get("JOBMONITOR_TEST_BROKER_URL")

@@ -14,10 +14,7 @@ from flask_panel import create_app
 from jobmonitor import JobMonitor
 from jobmonitor.records.tokens import Tokens
 from jobmonitor.records.users import Users
-from tests.browser import browser, complaints, open_page, panel_app, session_of, web_server
 from tests.factories import Records
-
-__all__ = ["browser", "complaints", "open_page", "panel_app", "session_of", "web_server"]
 
 
 @pytest.fixture(scope="module")
