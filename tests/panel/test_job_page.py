@@ -65,7 +65,7 @@ def test_all_fields_of_a_job_are_shown(reader: FlaskClient, records: Records) ->
         "Waiting": "1 min 00 s", "Start date": "2024-03-06 12:01:00 UTC", "Errors": "no",
         "Low priority": "yes", "Run by": "ann", "Progress": "33.3 % 1 of 3 one of",
         "Children execution": "—", "Queue": "celery", "Run": "1",
-        "Attempts": "1, 2 of them retries, 1 after a lost worker", "Worker": "w1, process 7",
+        "Attempt": "1", "Worker": "w1, process 7",
         "Stoppable": "yes", "Restartable": "no", "System job": "no",
     }  # fmt: skip
     assert page.all("h1")[0].text == "Export 7"
