@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_panel.addresses import register_addresses
 from flask_panel.api import register_api
@@ -24,22 +25,28 @@ from jobmonitor import JobMonitor
 from jobmonitor.errors import ConfigurationError
 
 APP_VARIABLE = "JOBMONITOR_APP"
+PROXIES_VARIABLE = "JOBMONITOR_PROXIES"
 _BODY_MAX = 1_000_000
 
 
 def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
     """Make the Flask app for a JobMonitor; keywords are Flask's configuration.
 
+    PROXIES, or JOBMONITOR_PROXIES in the environment, is the number of proxies whose
+    X-Forwarded headers are believed: none by default.
     Without `monitor` the environment's JOBMONITOR_APP names the Celery app as "module:name";
     its JobMonitor is used, because an operation publishes what it makes due. Raises
     ConfigurationError where that is missing. Cookies are signed with a key that is kept in the
     database, unless SECRET_KEY is given.
     """
     app = Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=_BODY_MAX)
+    app.config.update(
+        MAX_CONTENT_LENGTH=_BODY_MAX, PROXIES=os.environ.get(PROXIES_VARIABLE, "0")
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(config)
     app.extensions["jobmonitor"] = monitor or _monitor_from_environment()
+    _believe_proxies(app)
     register_headers(app)
     register_addresses(app)
     register_login(app)
@@ -54,6 +61,19 @@ def create_app(monitor: JobMonitor | None = None, **config: Any) -> Flask:
         return redirect(url_for("jobs_page.index"))
 
     return app
+
+
+def _believe_proxies(app: Flask) -> None:
+    """Take scheme, host and address of a visitor from the proxies before this server."""
+    given = str(app.config["PROXIES"])
+    if not given.isascii() or not given.isdigit():
+        raise ConfigurationError(
+            f"{PROXIES_VARIABLE} must be a number of proxies, not {given!r}"
+        )
+    hops = int(given)
+    if hops:
+        proxied = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
+        app.wsgi_app = proxied  # type: ignore[method-assign]
 
 
 def _monitor_from_environment() -> JobMonitor:

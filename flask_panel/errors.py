@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from kombu.exceptions import OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -74,6 +75,8 @@ def public(error: JobMonitorError | OperationalError) -> str:
 
 def _sentence(error: HTTPException) -> str:
     """What validation found, field by field; else the error's own words."""
+    if isinstance(error, CSRFError):
+        return f"load the page again and repeat what you did: {error.description}"
     found = getattr(error, "data", None) or {}
     messages = found.get("messages")
     if not messages:

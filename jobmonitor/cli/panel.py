@@ -17,6 +17,7 @@ from jobmonitor.errors import NotMigrated
 from jobmonitor.records.database import migration_state
 from jobmonitor.records.users import Users
 
+PROXIES_VARIABLE = "JOBMONITOR_PROXIES"
 _FACTORY = "flask_panel:create_app()"
 
 
@@ -25,9 +26,18 @@ _FACTORY = "flask_panel:create_app()"
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
 @click.option("--threads", default=16, show_default=True, type=click.IntRange(1, 1_000))
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 100))
+@click.option(
+    "--proxies",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 10),
+    help="How many proxies stand before it.",
+)
 @click.pass_context
 @sentences
-def panel(ctx: click.Context, host: str, port: int, threads: int, processes: int) -> None:
+def panel(
+    ctx: click.Context, host: str, port: int, threads: int, processes: int, proxies: int
+) -> None:  # fmt: skip
     """Serve the panel and the API with gunicorn, until it is interrupted.
 
     People log in as users of `jobs user create`. Put a proxy with TLS before it where others
@@ -46,7 +56,7 @@ def panel(ctx: click.Context, host: str, port: int, threads: int, processes: int
             err=True,
         )
     monitor.database.close()
-    os.environ[APP_VARIABLE] = place.name
+    os.environ |= {APP_VARIABLE: place.name, PROXIES_VARIABLE: str(proxies)}
     os.execv(
         sys.executable,
         [sys.executable, "-m", "gunicorn", "-b", f"{host}:{port}",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, or_, select, tuple_
+from sqlalchemy import Row, Select, func, null, or_, select, tuple_
 
 from jobmonitor.errors import QueryRefused
 from jobmonitor.records.database import Database
@@ -25,6 +25,8 @@ from jobmonitor.states import FINAL, Descendants, Standing, Status
 
 LIMIT_MAX = 500
 _TREE_MAX = 1_000
+#: not read for lists: a checkpoint may be as large as checkpoint_max
+_LARGE = ("checkpoint", "traceback")
 #: for filters that may look at every row: a page asks again every few seconds
 _SECONDS_MAX = 10.0
 _counters = (
@@ -92,12 +94,13 @@ class Queries:
         What may be done to it depends on its unfinished descendants too; with `walk_max` they
         are looked at only where they are fewer, or the job itself is at its end.
         """
-        rows = self._run(_jobs().where(job.c.id == storable(job_id)))
+        rows = self._run(_jobs(whole=True).where(job.c.id == storable(job_id)))
         return self._views(rows, walk_max=walk_max)[0] if rows else None
 
     def find(self, filters: Filters, *, cursor: str | None = None, limit: int = 50) -> Page:
         """Read a page of jobs, newest first, behind or before a cursor of an earlier page.
 
+        A list holds no checkpoint and no traceback: these are read with `get`.
         Raises QueryRefused for a cursor, a status or a limit that makes no sense, and where
         filters find too little in too much: after 10 s.
         """
@@ -189,7 +192,8 @@ class Queries:
             return connection.execute(query).all()
 
 
-def _jobs() -> Select[Any]:
+def _jobs(*, whole: bool = False) -> Select[Any]:
+    """Select jobs with their counters; in a list without what only one job's page shows."""
     count = job_children.c
     of_run = count.run == job.c.run
     left = count.descendants_total - count.descendants_finished
@@ -201,8 +205,9 @@ def _jobs() -> Select[Any]:
         .where(count.job_id == job.c.id)
         .lateral("counters")
     )
+    columns = [null().label(c.name) if c.name in _LARGE and not whole else c for c in job.c]
     return select(
-        job,
+        *columns,
         (job.c.type == "group").label("is_group"),
         func.job_seconds_since(job.c.waiting_since).label("waiting_now"),
         func.job_seconds_since(job.c.running_since).label("running_now"),

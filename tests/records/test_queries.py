@@ -10,6 +10,7 @@ import pytest
 from jobmonitor.errors import QueryRefused
 from jobmonitor.records import queries
 from jobmonitor.records.queries import Filters
+from jobmonitor.records.store import Report
 from tests.factories import RAISED, Records
 
 
@@ -99,6 +100,13 @@ def test_a_page_leads_back_to_the_newer_jobs(records: Records) -> None:
     assert pages == [made[:3], made[3:6], made[6:], made[3:6], made[:3]]
     assert (first.newer, third.cursor, start.newer) == (None, None, None)
     assert (back.cursor, back.newer) == (second.cursor, second.newer)
+
+
+def test_a_list_does_not_read_what_may_be_large(records: Records) -> None:
+    job = records.make_running()
+    records.advance(job, Report(checkpoint='{"state": 1}'))
+    assert records.view(job).checkpoint == {"state": 1}
+    assert records.queries.find(Filters()).jobs[0].checkpoint is None
 
 
 def test_some_jobs_are_read_by_their_ids(records: Records) -> None:
