@@ -24,6 +24,7 @@ from tests.workers import REPOSITORY
 
 NOT_FOR_IT = {"JOBMONITOR_DATABASE_URL", "BROKER_URL", "APP", "JOBMONITOR_APP"}
 STARTED = "the first job finished after"
+WELCOMED = "In a second terminal"
 
 
 class Demo:
@@ -110,6 +111,7 @@ def test_a_demo_runs_jobs_and_leaves_nothing_but_its_data(
 ) -> None:
     demos.append(first := Demo(tmp_path / "data"))
     first.says(STARTED)
+    first.says(WELCOMED)
     first.says("jobs tree --follow")
     who = {"alice", "bob", None}
     eventually(lambda: {job["run_by"] for job in first.has_jobs()} == who, within=30)
@@ -129,6 +131,7 @@ def test_a_demo_runs_jobs_and_leaves_nothing_but_its_data(
 
     demos.append(second := Demo(tmp_path / "data", "--port", str(port)))
     second.says(STARTED)
+    second.says(WELCOMED)  # a job may be done before the web server answers
     assert {job["id"] for job in earlier} <= {job["id"] for job in second.has_jobs()}
     assert "Import airports.csv" in second.page_of_jobs()
     family = second.family()
