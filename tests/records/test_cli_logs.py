@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,19 +11,6 @@ import pytest
 from jobmonitor.cli import logs as module
 from tests.records.cli_world import Terminal
 from tests.records.test_logs import log
-
-
-@pytest.fixture(scope="module")
-def terminal_of_module(database_url: str, broker_url: str) -> Iterator[Terminal]:
-    terminal = Terminal(database_url, broker_url)
-    yield terminal
-    terminal.close()
-
-
-@pytest.fixture
-def terminal(terminal_of_module: Terminal) -> Terminal:
-    terminal_of_module.clear()
-    return terminal_of_module
 
 
 def shown(terminal: Terminal, *words: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -11,19 +10,6 @@ from jobmonitor.cli import reading
 from jobmonitor.records.store import Ending, Report
 from tests.factories import RAISED, RETURNED
 from tests.records.cli_world import Terminal
-
-
-@pytest.fixture(scope="module")
-def terminal_of_module(database_url: str, broker_url: str) -> Iterator[Terminal]:
-    terminal = Terminal(database_url, broker_url)
-    yield terminal
-    terminal.close()
-
-
-@pytest.fixture
-def terminal(terminal_of_module: Terminal) -> Terminal:
-    terminal_of_module.clear()
-    return terminal_of_module
 
 
 def listed(terminal: Terminal, *words: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,19 +10,6 @@ from tests.records.cli_world import Terminal
 
 NOON = datetime(2024, 3, 6, 12, tzinfo=UTC)
 HOUR = ("stats", "--since", NOON.isoformat(), "--until", "2024-03-06T13:00:00+00:00")
-
-
-@pytest.fixture(scope="module")
-def terminal_of_module(database_url: str, broker_url: str) -> Iterator[Terminal]:
-    terminal = Terminal(database_url, broker_url)
-    yield terminal
-    terminal.close()
-
-
-@pytest.fixture
-def terminal(terminal_of_module: Terminal) -> Terminal:
-    terminal_of_module.clear()
-    return terminal_of_module
 
 
 def cells(line: str) -> list[str]:

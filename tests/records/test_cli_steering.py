@@ -12,19 +12,6 @@ from tests.records.cli_world import Terminal
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
-@pytest.fixture(scope="module")
-def terminal_of_module(database_url: str, broker_url: str) -> Iterator[Terminal]:
-    terminal = Terminal(database_url, broker_url)
-    yield terminal
-    terminal.close()
-
-
-@pytest.fixture
-def terminal(terminal_of_module: Terminal) -> Terminal:
-    terminal_of_module.clear()
-    return terminal_of_module
-
-
 @pytest.fixture
 def cut_off(database_url: str) -> Iterator[Terminal]:
     """A terminal of the same jobs that cannot reach the broker."""

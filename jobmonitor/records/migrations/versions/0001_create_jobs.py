@@ -1,8 +1,8 @@
 """Create the tables of jobs, their messages, counters, runs, holds, events and workers."""
 
-from pathlib import Path
-
 from alembic import op
+
+from jobmonitor.records.migrations.beside import run_statements_beside
 
 revision = "0001"
 down_revision = None
@@ -17,10 +17,7 @@ _TABLES = (
 
 def upgrade() -> None:
     """Run the statements of the file beside this one."""
-    statements = Path(__file__).with_suffix(".sql").read_text("utf-8")
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
-    driver.execute(statements)
+    run_statements_beside(__file__)
 
 
 def downgrade() -> None:

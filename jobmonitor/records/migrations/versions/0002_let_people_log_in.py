@@ -1,8 +1,8 @@
 """Create the tables of people who log in, their sessions, and the key of their cookies."""
 
-from pathlib import Path
-
 from alembic import op
+
+from jobmonitor.records.migrations.beside import run_statements_beside
 
 revision = "0002"
 down_revision = "0001"
@@ -12,10 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Run the statements of the file beside this one."""
-    statements = Path(__file__).with_suffix(".sql").read_text("utf-8")
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
-    driver.execute(statements)
+    run_statements_beside(__file__)
 
 
 def downgrade() -> None:

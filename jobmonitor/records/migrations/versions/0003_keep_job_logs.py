@@ -1,8 +1,8 @@
 """Create the table of what jobs log, one partition a day."""
 
-from pathlib import Path
-
 from alembic import op
+
+from jobmonitor.records.migrations.beside import run_statements_beside
 
 revision = "0003"
 down_revision = "0002"
@@ -12,10 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Run the statements of the file beside this one."""
-    statements = Path(__file__).with_suffix(".sql").read_text("utf-8")
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
-    driver.execute(statements)
+    run_statements_beside(__file__)
 
 
 def downgrade() -> None:
