@@ -79,18 +79,22 @@ def users(monitor: JobMonitor) -> dict[str, str]:
     return passwords
 
 
+@pytest.fixture(scope="module")
+def sessions(monitor: JobMonitor, users: dict[str, str]) -> dict[str, str | None]:
+    """The secret of an open session of each user; scrypt is slow, and only then needed."""
+    known = Users(monitor.database)
+    return {role: known.log_in(role, password) for role, password in users.items()}
+
+
 @pytest.fixture
-def log_in(
-    panel: Flask, monitor: JobMonitor, users: dict[str, str]
-) -> Callable[..., FlaskClient]:
+def log_in(panel: Flask, sessions: dict[str, str | None]) -> Callable[..., FlaskClient]:
     """Make a browser in which a user of a role is logged in, past the form."""
 
     def log_in(role: str) -> FlaskClient:
         browser = panel.test_client()
         browser.get("/login")
-        secret = Users(monitor.database).log_in(role, users[role])
         with browser.session_transaction() as session:
-            session["_user_id"] = secret
+            session["_user_id"] = sessions[role]
         return browser
 
     return log_in
