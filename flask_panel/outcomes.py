@@ -14,7 +14,7 @@ from jobmonitor.states import Operation, Status
 WORDS = {
     Operation.STOP: "Stop",
     Operation.RESUME: "Resume",
-    Operation.FORCE_STOP: "Force stop",
+    Operation.FORCE_STOP: "Force Stop",
     Operation.CANCEL: "Cancel",
     Operation.RESTART: "Restart",
     Operation.SET_LOW_PRIORITY: "Set low priority",
@@ -22,8 +22,8 @@ WORDS = {
 }
 #: asked before; these cost something that does not come back
 QUESTIONS = {
-    Operation.FORCE_STOP: "Force stop kills the process that runs the job. Data that it was "
-    "writing may be inconsistent. Force stop?",
+    Operation.FORCE_STOP: "Force Stop kills the process that runs the job. Data that it was "
+    "writing may be inconsistent. Force Stop?",
     Operation.CANCEL: "Cancel discards the job and its checkpoint, for good. Cancel?",
 }
 _DONE = {

@@ -3,10 +3,10 @@
 (() => {
   "use strict";
   const shownAs = new Intl.DateTimeFormat(undefined, {
-    day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+    day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
   });
   const withYear = new Intl.DateTimeFormat(undefined, {
-    year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false,
+    year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   });
   const halfYear = 182 * 24 * 3600 * 1000;
   const pad = (number) => String(number).padStart(2, "0");
@@ -37,10 +37,10 @@
     for (const element of document.querySelectorAll(".seconds[data-grows]")) {
       let [base, at] = seen.get(element) ?? [];
       if (base !== element.dataset.seconds) {
-        [base, at] = [element.dataset.seconds, performance.now()];
+        [base, at] = [element.dataset.seconds, Date.now()];
         seen.set(element, [base, at]);
       }
-      element.textContent = seconds(Number(base) + (performance.now() - at) / 1000);
+      element.textContent = seconds(Number(base) + (Date.now() - at) / 1000);
     }
   }
 

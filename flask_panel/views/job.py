@@ -62,7 +62,12 @@ def _log(job_id: str) -> dict[str, Any]:
     filters = LogFilters.of(request.args)
     page = monitor().jobs.logs(job_id, **filters.as_query())
     shown = [line.id for line in page.lines]
-    return {"job_id": job_id, "log_filters": filters, "log": page, "log_tag": tag_of(shown)}
+    return {
+        "job_id": job_id,
+        "log_filters": filters,
+        "log": page,
+        "log_tag": tag_of(shown, page.cursor),
+    }
 
 
 def _checkpoint(job: JobView) -> str | None:

@@ -131,10 +131,10 @@ def test_force_stop_forces_a_stopping_job_to_halt_after_a_question(
     shop.monitor.jobs.wait_for(job.id, "running", timeout=10)
     pool = worker.children
     page = open_page(f"/job/{job.id}")
-    expect(operation(page, "Force stop")).to_be_disabled()
+    expect(operation(page, "Force Stop")).to_be_disabled()
     press(page, "Stop")
     expect(status_of(page)).to_have_text("Stopping")
-    press(page, "Force stop", answer="may be inconsistent")
+    press(page, "Force Stop", answer="may be inconsistent")
     expect(status_of(page)).to_have_text("Stopped")
     eventually(lambda: len(worker.children) == 2 and worker.children != pool)
     shop.monitor.jobs.cancel(job.id)

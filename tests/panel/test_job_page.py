@@ -314,3 +314,17 @@ def test_an_unknown_job_is_a_sentence(reader: FlaskClient, odd: str) -> None:
     page = page_of(answer)
     assert "There is no job with the id" in page.main
     assert page.links["Back to the jobs"] == "/jobs"
+
+
+def test_a_full_page_of_a_log_says_that_there_is_more(
+    reader: FlaskClient, records: Records
+) -> None:
+    job_id = records.make_running()
+    log(records, job_id, *(f"line {number}" for number in range(200)))
+    headers = {"HX-Request": "true", "HX-Target": "div#log"}
+    address = f"/job/{job_id}?order=oldest"
+    before = reader.get(address, headers=headers)
+    log(records, job_id, "one more")
+    after = reader.get(address, headers=headers | {"HX-PTag": before.headers["HX-PTag"]})
+    assert ("Newer lines" in before.text, after.status_code) == (False, 200)
+    assert "Newer lines" in after.text

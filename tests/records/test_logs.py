@@ -193,3 +193,13 @@ def test_the_lines_of_earlier_runs_stay(records: Records, logs: Logs) -> None:
     assert records.claim(job).verdict == "run"
     log(records, job, "second run", run=2)
     assert [line.run for line in logs.page(job).lines] == [2, 1]
+
+
+def test_an_error_line_sets_the_flag_of_a_job_that_runs(records: Records) -> None:
+    job, other = records.make_running(), records.make_running()
+    log(records, job, "careful", level=30)
+    assert not records.row(job).has_errors
+    log(records, job, "no", level=40)
+    assert (records.row(job).has_errors, records.row(other).has_errors) == (True, False)
+    records.lose(job)
+    assert records.row(job).has_errors
