@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-import psutil
-
+from jobmonitor.worker.presence import process_lives
 from tests.waiting import eventually
 from tests.workers import Worker
 
@@ -73,7 +72,7 @@ def test_a_force_stop_kills_the_process_and_what_the_job_started(
     jobs.stop(job.id)
     asked = time.monotonic()
     assert jobs.force_stop(job.id)[0].status == "stopped"
-    eventually(lambda: not psutil.pid_exists(started) or _zombie(started), within=2)
+    eventually(lambda: not process_lives(started), within=2)
     assert time.monotonic() - asked < 2
     eventually(lambda: len(worker.children) == 2 and worker.children != pool)
     assert jobs.wait_for(bystander.id, timeout=10).has_errors is False
@@ -84,10 +83,6 @@ def test_a_force_stop_kills_the_process_and_what_the_job_started(
     jobs.stop(job.id)
     jobs.force_stop(job.id)
     jobs.cancel(job.id)
-
-
-def _zombie(pid: int) -> bool:
-    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_canceled_job_never_runs_again_and_celery_knows(
