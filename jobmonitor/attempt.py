@@ -36,6 +36,7 @@ from jobmonitor.failpoints import reach
 from jobmonitor.job import LOGGER, Identity, RunningJob
 from jobmonitor.job_log import JobLog
 from jobmonitor.outcomes import Outcomes
+from jobmonitor.records.attempt_writes import AttemptWrites
 from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, patiently
 from jobmonitor.redaction import Redactor
 from jobmonitor.settings import Settings
@@ -73,10 +74,12 @@ class Execution:
 
         Raises Ignore where nothing may run, Reject(requeue=True) while the database is away.
         """
-        claimed = self._claim(task)
+        header = task.request.get(HEADER) or {}
+        delivery = self._delivery(task, header.get("dispatch", 1))
+        claimed = self._claim(task, delivery, is_known="dispatch" in header)
         if claimed.verdict not in {"run", "mine", "continue"}:
             return self._refuse(task, claimed)
-        job = self._job(task, claimed, args, kwargs)
+        job = self._job(task, delivery, claimed, args, kwargs)
         self._job_log.begin(job)
         enter(job)
         if claimed.verdict == "continue":
@@ -87,14 +90,12 @@ class Execution:
 
     # -- claim -----------------------------------------------------------------------------
 
-    def _claim(self, task: Any) -> Any:
+    def _claim(self, task: Any, delivery: Delivery, *, is_known: bool) -> Any:
         request = task.request
-        header = request.get(HEADER) or {}
-        delivery = self._delivery(task, header.get("dispatch", 1))
         claim = partial(self._store.claim, delivery)
         try:
             claimed = patiently(claim, self._settings.claim_patience)
-            if claimed is None and "dispatch" not in header:
+            if claimed is None and not is_known:
                 self._submission.adopt(message_of(task), task)
                 claimed = patiently(claim, self._settings.claim_patience)
         except DatabaseUnavailable as error:
@@ -135,7 +136,9 @@ class Execution:
         )  # fmt: skip
         raise Ignore(claimed.verdict)
 
-    def _job(self, task: Any, claimed: Any, args: Any, kwargs: Any) -> RunningJob:
+    def _job(
+        self, task: Any, delivery: Delivery, claimed: Any, args: Any, kwargs: Any
+    ) -> RunningJob:
         secrets = self._redactor.arguments(task.run, args, kwargs).secrets
         identity = Identity(
             id=task.request.id,
@@ -150,7 +153,7 @@ class Execution:
         )
         job = RunningJob(
             identity,
-            self._store,
+            AttemptWrites(self._store, delivery, claimed.attempt),
             interval=self._settings.progress_interval,
             checkpoint_max=self._settings.checkpoint_max,
             scrub=lambda text: self._redactor.text(text, secrets),
@@ -242,9 +245,9 @@ class Execution:
         if ending.error is not None:
             job.log.add(logging.ERROR, LOGGER, ending.traceback or ending.error, always=True)
         report = self._last_report(job)
-        write = partial(self._store.finish, job.id, job.attempt, report, ending)
+        write = partial(job.recorder.finish, report, ending)
         stored = patiently(partial(_after_log, job, write), self._settings.database_patience)
-        if stored is None and not self._store.is_finished(job.id, job.attempt):
+        if stored is None and not job.recorder.is_finished():
             logger.info("the end of job %s is refused: the attempt was fenced out", job.id)
             raise Ignore(f"job {job.id} is no longer this attempt's")
         job.tail.ending = ending
@@ -312,7 +315,7 @@ class Execution:
             logger.exception("another turn of job %s could not be published", job.id)
             ending = self._outcomes.failure(job, error)
             job.log.add(logging.ERROR, LOGGER, ending.traceback or "", always=True)
-            self._store.finish(job.id, job.attempt, Report(), ending)
+            job.recorder.finish(Report(), ending)
             task.backend.mark_as_failure(job.id, error, request=task.request)
 
     def _publish_turn(self, job: RunningJob, turn: Turn) -> None:
@@ -320,7 +323,7 @@ class Execution:
         job.log.flush()
         with self._store.database.transaction() as connection:
             report = self._last_report(job)
-            row = self._store.again(connection, job.id, job.attempt, report, turn)
+            row = job.recorder.again(connection, report, turn)
             if row is None or row.status != "pending" or turn.because == "members":
                 return
             if job.tail.prepared is None:

@@ -35,10 +35,13 @@ _unset: Any = object()
 
 
 class Recorder(Protocol):
-    """Where a running job writes; `jobmonitor.records.store.Store` is one."""
+    """Where an attempt writes; `jobmonitor.records.attempt_writes` has the one that does."""
 
-    def advance(self, job_id: str, attempt: int, report: Report) -> str | None: ...
-    def halt(self, job_id: str, attempt: int, report: Report) -> str | None: ...
+    def advance(self, report: Report) -> str | None: ...
+    def halt(self, report: Report) -> str | None: ...
+    def again(self, connection: Any, report: Report, turn: Turn) -> Any: ...
+    def finish(self, report: Report, ending: Ending) -> Any: ...
+    def is_finished(self) -> bool: ...
 
 
 class Log(Protocol):
@@ -117,7 +120,7 @@ class RunningJob:
         self.scrub = scrub
         self.log: Log = NoLog()
         self._stoppable = identity.stoppable
-        self._recorder = recorder
+        self.recorder = recorder
         self._interval = interval
         self._checkpoint_max = checkpoint_max
         self._lock = threading.RLock()
@@ -268,7 +271,7 @@ class RunningJob:
             report, progress = self._report(safe=safe), self._progress
             self._progress, self._marks.unsaved = None, False
             try:
-                status = self._recorder.advance(self.id, self.attempt, report)
+                status = self.recorder.advance(report)
             except DatabaseUnavailable as error:
                 logger.warning("a report of job %s waits: %s", self.id, error)
                 self._progress = self._progress or progress
@@ -286,7 +289,7 @@ class RunningJob:
         with self._lock:
             try:
                 self.log.flush()
-                halted = self._recorder.halt(self.id, self.attempt, self._report())
+                halted = self.recorder.halt(self._report())
             except DatabaseUnavailable as error:
                 logger.warning("the stop of job %s waits: %s", self.id, error)
                 return

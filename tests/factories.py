@@ -14,10 +14,11 @@ from psycopg.rows import namedtuple_row
 
 from jobmonitor.dispatch import HEADER, Dispatch
 from jobmonitor.operations import Operations, Outcome
+from jobmonitor.records.attempt_writes import AttemptWrites
 from jobmonitor.records.database import Database, fetch
 from jobmonitor.records.job_view import JobView
 from jobmonitor.records.queries import Queries
-from jobmonitor.records.store import Delivery, Ending, NewJob, Report, Store, Turn, slot
+from jobmonitor.records.store import Delivery, Ending, Fence, NewJob, Report, Store, Turn, slot
 from jobmonitor.states import Operation
 
 LOST_AFTER = 30.0
@@ -91,24 +92,42 @@ class Records:
         """Deliver the newest message of a job; keywords as of Delivery."""
         return self.store.claim(self.delivery(job_id, **facts))
 
+    def writes(self, job_id: str, **facts: Any) -> AttemptWrites:
+        """Claim a job, and write as that attempt."""
+        delivery = self.delivery(job_id, **facts)
+        return AttemptWrites(self.store, delivery, self.store.claim(delivery).attempt)
+
+    def forget_claim(self, before: Any) -> None:
+        """Leave of a claim what a crash of Postgres may leave: the row as it was before."""
+        names = ("status", "attempt", "claimed_as", "worker", "worker_pid", "taken_dispatch",
+                 "waiting_since", "waited", "first_wait", "running_since", "started_at",
+                 "continued", "system", "stoppable", "restartable")  # fmt: skip
+        values = ", ".join(f"{name} = %s" for name in names)
+        old = [getattr(before, name) for name in names]
+        self.sql(f"UPDATE job SET {values} WHERE id = %s", *old, before.id)
+
+    def fence(self, job_id: str) -> Fence:
+        """What the writes of the current attempt are compared with."""
+        row = self.row(job_id)
+        return Fence(job_id, row.attempt, row.claimed_as or "")
+
     def advance(self, job_id: str, report: Report = NOTHING) -> str | None:
         """Report as the current attempt."""
-        return self.store.advance(job_id, self.row(job_id).attempt, report)
+        return self.store.advance(self.fence(job_id), report)
 
     def halt(self, job_id: str, report: Report = NOTHING) -> str | None:
         """Reach a safe point as the current attempt."""
-        return self.store.halt(job_id, self.row(job_id).attempt, report)
+        return self.store.halt(self.fence(job_id), report)
 
     def finish(self, job_id: str, ending: Ending = RETURNED, report: Report = NOTHING) -> Any:
         """End the current attempt."""
-        return self.store.finish(job_id, self.row(job_id).attempt, report, ending)
+        return self.store.finish(self.fence(job_id), report, ending)
 
     def retry(self, job_id: str, **facts: Any) -> Any:
         """End the current attempt in a retry; nothing is published."""
         turn = Turn("retry", "retry", "as asked", retried=True, **facts)
         with self.database.transaction() as connection:
-            attempt = self.row(job_id).attempt
-            return self.store.again(connection, job_id, attempt, NOTHING, turn)
+            return self.store.again(connection, self.fence(job_id), NOTHING, turn)
 
     def lose(self, job_id: str, *, dispatch: int | None = None, rerun: bool = True) -> Any:
         """Take a job from worker w1, which is gone; nothing is published."""

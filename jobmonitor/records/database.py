@@ -41,11 +41,9 @@ _can_mask = hasattr(signal, "pthread_sigmask") and hasattr(signal, "SIGUSR1")
 
 
 @cache
-def statement(name: str) -> str:
+def statement(name: str) -> bytes:
     """Read one verb of `sql/`; raises FileNotFoundError for a name that has no file."""
-    return (
-        resources.files("jobmonitor.records").joinpath("sql", f"{name}.sql").read_text("utf-8")
-    )
+    return resources.files("jobmonitor.records").joinpath("sql", f"{name}.sql").read_bytes()
 
 
 class Database:
@@ -161,8 +159,9 @@ def fetch(
 ) -> list[Any]:
     """Run one prepared verb on a connection and fetch what it returns, if it does."""
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        cursor.execute(statement(verb).encode(), parameters, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        cursor.execute(statement(verb), parameters, prepare=True)
+        answer = cursor.pgresult
+        return cursor.fetchall() if answer is not None and answer.nfields else []
 
 
 def migrate(url: str) -> None:

@@ -139,7 +139,7 @@ def _rows(database: Database, facts: Mapping[str, Any], timeout: float) -> list[
         try:
             with connection.transaction(), connection.cursor(row_factory=namedtuple_row) as at:
                 at.execute("SELECT set_config('statement_timeout', %s, true)", (limit,))
-                at.execute(statement("statistics").encode(), facts, prepare=False)
+                at.execute(statement("statistics"), facts, prepare=False)
                 return at.fetchall()
         except psycopg.errors.QueryCanceled as error:
             raise QueryRefused(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -68,6 +68,15 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """What each write of an attempt is compared with; refused once another has claimed."""
+
+    id: str
+    attempt: int
+    claimed_as: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What an attempt has to say about itself: progress, checkpoint (JSON text), errors.
 
@@ -111,6 +120,11 @@ class Turn:
     body: bytes | None = None
 
 
+def facts_of(record: Any) -> dict[str, Any]:
+    """The fields of a slotted dataclass; `asdict` copies each value and is far slower."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
 def slot() -> int:
     """The counter slot of this process."""
     return os.getpid() % _SLOTS
@@ -129,7 +143,7 @@ class Store:
 
         None: a job with this id, or with this key in the parent's run, exists.
         """
-        return self.database.row("create", asdict(job) | {"slot": slot()})
+        return self.database.row("create", facts_of(job) | {"slot": slot()})
 
     def existing(self, job: NewJob) -> Any:
         """Find the job that made `create` return None."""
@@ -155,41 +169,56 @@ class Store:
     # -- running ---------------------------------------------------------------------------
 
     def claim(self, delivery: Delivery) -> Any:
-        """Take the job for this process, or say why not; None: there is no such job."""
-        return self.database.row("claim", asdict(delivery) | {"slot": slot()})
+        """Take the job for this process, or say why not; None: there is no such job.
 
-    def advance(self, job_id: str, attempt: int, report: Report) -> str | None:
+        A crash of Postgres may forget that a pending job was taken: see `AttemptWrites`.
+        """
+        facts = facts_of(delivery) | {"slot": slot()}
+        return self.database.row("claim_pending", facts) or self.database.row("claim", facts)
+
+    def claim_again(self, delivery: Delivery) -> bool:
+        """Take the job again if a crash forgot that it was taken; False: it is another's now.
+
+        Where it is another's, or held, it is noted that this delivery is consumed.
+        """
+        facts = facts_of(delivery)
+        if self.database.row("claim_pending", facts) is not None:
+            return True
+        self.database.rows("note_taken", facts)
+        return False
+
+    def advance(self, fence: Fence, report: Report) -> str | None:
         """Write a report; the status now, or None where the attempt was fenced out."""
-        found = self.database.row(
-            "advance", {"id": job_id, "attempt": attempt} | asdict(report)
-        )
+        found = self.database.row("advance", facts_of(fence) | facts_of(report))
         return found.status if found else None
 
-    def halt(self, job_id: str, attempt: int, report: Report) -> str | None:
+    def halt(self, fence: Fence, report: Report) -> str | None:
         """End a stopping attempt at its safe point; the status it got, or None."""
-        facts = {"id": job_id, "attempt": attempt, "slot": slot()}
-        found = self.database.row("halt", facts | asdict(report))
+        facts = facts_of(fence) | {"slot": slot()}
+        found = self.database.row("halt", facts | facts_of(report))
         return found.status if found else None
 
     def again(
-        self, connection: Connection[Any], job_id: str, attempt: int, report: Report, turn: Turn
+        self, connection: Connection[Any], fence: Fence, report: Report, turn: Turn
     ) -> Any:
         """End the attempt in another turn; the caller publishes, then commits."""
-        facts = {"id": job_id, "attempt": attempt, "slot": slot()}
-        found = fetch(connection, "again", facts | asdict(report) | asdict(turn))
+        facts = facts_of(fence) | {"slot": slot()}
+        found = fetch(connection, "again", facts | facts_of(report) | facts_of(turn))
         return found[0] if found else None
 
     # -- ended -----------------------------------------------------------------------------
 
-    def finish(self, job_id: str, attempt: int, report: Report, ending: Ending) -> Any:
+    def finish(self, fence: Fence, report: Report, ending: Ending) -> Any:
         """Record the end, on disk when this returns; None where the attempt was fenced out."""
-        facts = {"id": job_id, "attempt": attempt, "slot": slot()}
-        return self.database.row("finish", facts | asdict(report) | asdict(ending))
+        facts = facts_of(fence) | {"slot": slot()}
+        return self.database.row("finish", facts | facts_of(report) | facts_of(ending))
 
-    def is_finished(self, job_id: str, attempt: int) -> bool:
+    def is_finished(self, fence: Fence) -> bool:
         """Say whether this attempt's finish was stored though its answer was lost."""
-        found = self.database.row("ended_as", {"id": job_id})
-        return bool(found and found.status == "finished" and found.attempt == attempt)
+        found = self.database.row("ended_as", {"id": fence.id})
+        if found is None or found.status != "finished":
+            return False
+        return (found.attempt, found.claimed_as) == (fence.attempt, fence.claimed_as)
 
     def spoil(self, job_id: str, attempt: int, error: str) -> None:
         """Note that Celery could not keep the result of a finished job."""

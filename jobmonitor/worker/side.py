@@ -124,7 +124,11 @@ class WorkerSide:
 
     def _end_what_is_no_longer_ours(self) -> None:
         """Kill attempts that were fenced out though no control message came; seen twice."""
-        active = {r.id: r for r in list(worker_state.active_requests) if r.worker_pid}
+        active = {
+            r.id: r
+            for r in list(worker_state.active_requests)
+            if r.worker_pid and hasattr(r, "force_stop")
+        }
         if not active:
             self._doubted = set()
             return
@@ -133,7 +137,8 @@ class WorkerSide:
         for row in rows:
             pid = active[row.id].worker_pid
             ours = row.worker == self.worker_id and row.worker_pid == pid
-            if row.status in {"running", "stopping", "finished"} and ours:
+            unclaimed = row.status == "pending" and row.dispatch == active[row.id].dispatch
+            if unclaimed or (row.status in {"running", "stopping", "finished"} and ours):
                 continue
             doubted.add((row.id, pid))
             if (row.id, pid) in self._doubted:

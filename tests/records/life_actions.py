@@ -12,6 +12,7 @@ from typing import Any
 
 from jobmonitor.errors import JobExists, JobFenced, JobStopped
 from jobmonitor.job import Identity, RunningJob
+from jobmonitor.records.attempt_writes import AttemptWrites
 from jobmonitor.records.store import Delivery, Ending, Report, Turn
 from jobmonitor.states import Operation
 from tests.records.life_model import Model
@@ -80,19 +81,20 @@ class Claim:
         if claimed is None:
             return None
         if claimed.verdict in {"run", "mine", "continue"}:
-            world.running[self.name] = _running(world, self.job_id, claimed)
+            world.running[self.name] = _running(world, delivery, claimed)
         return claimed.verdict
 
     def expect(self, model: Model) -> Any:
         return model.claim(self.job_id, self.dispatch, self.worker, self.pid, self.name)
 
 
-def _running(world: World, job_id: str, claimed: Any) -> RunningJob:
+def _running(world: World, delivery: Delivery, claimed: Any) -> RunningJob:
     identity = Identity(
-        job_id, claimed.root_id, claimed.parent_id, claimed.step_of, claimed.run,
+        delivery.id, claimed.root_id, claimed.parent_id, claimed.step_of, claimed.run,
         claimed.attempt, claimed.stoppable, claimed.checkpoint,
     )  # fmt: skip
-    return RunningJob(identity, world.store, interval=0, checkpoint_max=1_000)
+    writes = AttemptWrites(world.store, delivery, claimed.attempt)
+    return RunningJob(identity, writes, interval=0, checkpoint_max=1_000)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Finish:
     def do(self, world: World) -> Any:
         job = world.running[self.name]
         ending = Ending(self.errors, "ValueError" if self.errors else None, outcome=b"kept")
-        return world.store.finish(job.id, job.attempt, Report(), ending) is not None
+        return job.recorder.finish(Report(), ending) is not None
 
     def expect(self, model: Model) -> Any:
         return model.finish(self.name, self.errors)
@@ -163,7 +165,7 @@ class Again:
         due_at = datetime.now(UTC) + LATER if self.due else None
         turn = Turn("turn", because, "as asked", due_at, retried=not self.members)
         with world.database.transaction() as connection:
-            row = world.store.again(connection, job.id, job.attempt, Report(), turn)
+            row = job.recorder.again(connection, Report(), turn)
             if row is None:
                 return "fenced"
             if row.status == "pending" and not self.members:

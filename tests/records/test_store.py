@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobmonitor.records.database import Database, fetch
-from jobmonitor.records.store import Report, Store
+from jobmonitor.records.store import Fence, Report, Store
 from tests.factories import LOST_MAX, NOTHING, RAISED, RETURNED, Records, new_job
 
 NEARLY = 0.9
@@ -128,11 +128,55 @@ def test_a_child_inherits_what_it_is_not_given(records: Records) -> None:
 @pytest.mark.parametrize("write", ["advance", "halt", "finish"])
 def test_an_attempt_that_lost_its_job_writes_nothing(records: Records, write: str) -> None:
     job = records.make_running()
+    before = records.fence(job)
     records.silence("w1")
     assert records.claim(job, worker="w2").verdict == "run"
     more = (RETURNED,) if write == "finish" else ()
-    assert getattr(records.store, write)(job, 1, NOTHING, *more) is None
+    assert getattr(records.store, write)(before, NOTHING, *more) is None
     assert (records.row(job).attempt, records.status(job)) == (2, "running")
+
+
+def test_two_attempts_of_one_number_are_told_apart_by_their_claims(records: Records) -> None:
+    job = records.make()
+    before = records.row(job)
+    writes = records.writes(job)
+    records.forget_claim(before)
+    records.claim(job, worker="w2")
+    assert records.row(job).attempt == 1
+    assert writes.finish(NOTHING, RAISED) is None
+    assert not writes.is_finished()
+    assert (records.status(job), records.row(job).error) == ("running", None)
+
+
+@pytest.mark.parametrize("write", ["advance", "finish"])
+def test_a_claim_that_a_crash_forgot_is_made_again(records: Records, write: str) -> None:
+    job = records.make()
+    before = records.row(job)
+    writes = records.writes(job)
+    records.forget_claim(before)
+    assert records.status(job) == "pending"
+    more = (RETURNED,) if write == "finish" else ()
+    assert getattr(writes, write)(NOTHING, *more) is not None
+    assert (records.row(job).attempt, records.row(job).worker) == (1, "w1")
+
+
+@pytest.mark.parametrize("hold_only", [True, False])
+def test_where_a_stop_came_after_the_crash_the_attempt_is_over_and_resume_publishes(
+    records: Records, hold_only: bool
+) -> None:
+    job = records.make()
+    before = records.row(job)
+    writes = records.writes(job)
+    records.forget_claim(before)
+    if hold_only:
+        records.hold(job)
+    else:
+        records.operate("stop", job)
+    assert writes.finish(NOTHING, RETURNED) is None
+    assert records.row(job).taken_dispatch == 1
+    records.operate("stop", job)
+    assert records.operate("resume", job).changed
+    assert records.published == [(job, 2)]
 
 
 def test_a_job_of_a_living_worker_is_run_once(records: Records) -> None:
@@ -180,7 +224,7 @@ def test_a_finish_that_owes_nothing_leaves_no_message(records: Records) -> None:
 def test_a_finish_that_owes_a_tail_hands_back_its_outcome(records: Records) -> None:
     job = records.make()
     records.claim(job, continues=True)
-    records.store.finish(job, 1, NOTHING, RETURNED)
+    records.finish(job)
     assert records.claim(job).verdict == "continue"
     records.store.continue_(job, 1, fired=True)
     assert records.claim(job).verdict == "stale"
@@ -246,8 +290,8 @@ def test_status_changes_stay_in_their_page(records: Records, one_connection: Sto
     deliveries = [records.delivery(records.make()) for _ in range(3)]
     with one_connection.database.transaction() as connection:
         for delivery in deliveries:
-            fetch(connection, "claim", asdict(delivery) | {"slot": 0})
-            end = {"id": delivery.id, "attempt": 1, "slot": 0}
+            fetch(connection, "claim_pending", asdict(delivery))
+            end = {"slot": 0} | asdict(Fence(delivery.id, 1, delivery.claimed_as))
             fetch(connection, "finish", end | asdict(NOTHING) | asdict(RETURNED))
         changed = connection.execute(
             b"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables "
@@ -277,7 +321,8 @@ def test_create_claim_and_finish_are_one_round_trip_each(
         counts = [round_trips(store, lambda job=job: store.create(job))]
         delivery = records.delivery(job.id)
         counts += [round_trips(store, lambda delivery=delivery: store.claim(delivery))]
+        fence = records.fence(job.id)
         counts += [
-            round_trips(store, lambda job=job: store.finish(job.id, 1, NOTHING, RETURNED))
+            round_trips(store, lambda fence=fence: store.finish(fence, NOTHING, RETURNED))
         ]
     assert counts == [1, 1, 1]

@@ -20,7 +20,7 @@ class Recorder:
         self.away = False
         self.meanwhile: Any = None
 
-    def advance(self, job_id: str, attempt: int, report: Report) -> str | None:
+    def advance(self, report: Report) -> str | None:
         if self.away:
             raise DatabaseUnavailable("here", OSError("gone"))
         if self.meanwhile:
@@ -28,7 +28,7 @@ class Recorder:
         self.reports.append(report)
         return self.status
 
-    def halt(self, job_id: str, attempt: int, report: Report) -> str | None:
+    def halt(self, report: Report) -> str | None:
         if self.away:
             raise DatabaseUnavailable("here", OSError("gone"))
         self.halts.append(report)

@@ -13,5 +13,6 @@ UPDATE job SET
         THEN clock_timestamp() ELSE checkpoint_at END,
     has_errors = has_errors OR %(has_errors)s
 FROM quick
-WHERE id = %(id)s AND attempt = %(attempt)s AND status IN ('running', 'stopping')
+WHERE id = %(id)s AND attempt = %(attempt)s AND claimed_as = %(claimed_as)s
+      AND status IN ('running', 'stopping')
 RETURNING status

@@ -3,7 +3,8 @@
 -- fenced out. O(1).
 WITH old AS (
     SELECT id, status FROM job
-    WHERE id = %(id)s AND attempt = %(attempt)s AND status IN ('running', 'stopping')
+    WHERE id = %(id)s AND attempt = %(attempt)s AND claimed_as = %(claimed_as)s
+      AND status IN ('running', 'stopping')
     FOR NO KEY UPDATE
 ), ended AS (
     UPDATE job SET

@@ -3,7 +3,8 @@
 WITH old AS (
     SELECT id, status, CASE WHEN stoppable OR NOT system
                THEN job_held(root_id, id, parent_id) END AS hold FROM job
-    WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'stopping' FOR NO KEY UPDATE
+    WHERE id = %(id)s AND attempt = %(attempt)s AND claimed_as = %(claimed_as)s
+      AND status = 'stopping' FOR NO KEY UPDATE
 ), changed AS (
     UPDATE job SET
         status = CASE old.hold WHEN 'cancel' THEN 'canceled' ELSE 'stopped' END,

@@ -1,2 +1,2 @@
 -- whose: who holds these jobs now. O(ids).
-SELECT id, status, worker, worker_pid FROM job WHERE id = ANY(%(ids)s)
+SELECT id, status, dispatch, worker, worker_pid FROM job WHERE id = ANY(%(ids)s)

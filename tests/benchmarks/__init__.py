@@ -1,0 +1,1 @@
+"""What jobmonitor costs: ratios to plain Celery, measured in one run; for `make bench`."""
