@@ -139,7 +139,7 @@ class Execution:
     def _job(
         self, task: Any, delivery: Delivery, claimed: Any, args: Any, kwargs: Any
     ) -> RunningJob:
-        secrets = self._redactor.arguments(task.run, args, kwargs).secrets
+        secrets = self._redactor.secrets(task.run, args, kwargs)
         identity = Identity(
             id=task.request.id,
             root_id=claimed.root_id,
