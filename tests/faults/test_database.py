@@ -9,8 +9,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from celery.result import AsyncResult
 
 from jobmonitor.embedded import PostgresServer
+from jobmonitor.embedded.servers import connection
+from jobmonitor.errors import DatabaseUnavailable
 from jobmonitor.records.database import migrate
 from tests.waiting import eventually
 from tests.workers import Worker
@@ -52,9 +55,48 @@ def test_a_kill_of_postgres_right_after_an_ack_loses_no_finish(
     assert len(trace()) == 150
 
 
-def _finished(jobs: object, job_id: str) -> object:
-    from jobmonitor.errors import DatabaseUnavailable
+def test_a_claim_that_a_crash_forgot_is_made_again_by_the_job_that_runs(
+    shop: ModuleType,
+    start_worker: Callable[..., Worker],
+    durable: PostgresServer,
+    tmp_path: Path,
+) -> None:
+    with connection(durable.url) as server:
+        server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        server.execute("SELECT pg_reload_conf()")
+    start_worker(concurrency=1)
+    result, marker = _crash_right_after_a_claim(shop, durable, tmp_path)
+    marker.touch()
+    job = eventually(lambda: _finished(shop.monitor.jobs, result.id), within=60)
+    assert (job.attempt, job.lost, job.has_errors) == (1, 0, False)
+    assert job.duration_seconds is not None
 
+
+def _crash_right_after_a_claim(
+    shop: ModuleType, durable: PostgresServer, tmp_path: Path
+) -> tuple[AsyncResult, Path]:
+    """Kill Postgres until it forgets a claim: any commit that waits for the disk keeps it."""
+    for number in range(8):
+        marker = tmp_path / f"go {number}"
+        result = shop.log_at.delay([str(marker)], 0)
+        eventually(lambda r=result: _status(shop, r.id) == "running", every=0.002)
+        durable.kill()
+        durable.restart()
+        if eventually(lambda r=result: _status(shop, r.id)) == "pending":
+            return result, marker
+        marker.touch()
+        eventually(lambda r=result: _finished(shop.monitor.jobs, r.id), within=60)
+    raise AssertionError("no claim was forgotten in 8 crashes")
+
+
+def _status(shop: ModuleType, job_id: str) -> str | None:
+    try:
+        return str(shop.monitor.jobs.get(job_id).status)
+    except DatabaseUnavailable:
+        return None
+
+
+def _finished(jobs: object, job_id: str) -> object:
     try:
         job = jobs.get(job_id)  # type: ignore[attr-defined]
     except DatabaseUnavailable:
