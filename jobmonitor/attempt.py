@@ -302,8 +302,8 @@ class Execution:
                 self._store.continue_, job.id, job.attempt, fired=state == states.SUCCESS
             )
             patiently(done, self._settings.database_patience)
-        if job.tail.in_group and job.parent_id:
-            self._store.close_group(job.parent_id)
+        if job.tail.in_group:
+            self._store.close_group(job.root_id)
 
     def _take_turn(self, task: Any, job: RunningJob, turn: Turn) -> None:
         """Write and publish another turn, now that this attempt has ended for good."""

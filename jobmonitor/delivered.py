@@ -6,8 +6,8 @@ Runs in: the process that runs the task.
 from __future__ import annotations
 
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
+from jobmonitor import canvas
 from jobmonitor.dispatch import HEADER, Message
 
 _MESSAGE_HEADERS = (
@@ -41,7 +41,9 @@ def fix_ids(request: Any) -> bool:
     """Give links fixed ids, so that a repeated tail meets what is there; is a tail owed?"""
     for kind in ("callbacks", "errbacks"):
         for position, link in enumerate(request.get(kind) or ()):
-            options = link.setdefault("options", {}) if isinstance(link, dict) else {}
             name = f"{request.id}\n{request.get('retries', 0)}\n{kind}\n{position}"
-            options.setdefault("task_id", str(uuid5(NAMESPACE_OID, name)))
+            canvas.fix_ids(link, name)
+    body = request.get("chord") or {}
+    for position, link in enumerate((body.get("options") or {}).get("link_error") or ()):
+        canvas.fix_ids(link, f"{body['options'].get('task_id')}\nerrbacks\n{position}")
     return any(request.get(name) for name in ("callbacks", "errbacks", "chain", "chord"))

@@ -92,6 +92,10 @@ class Tail:
     ending: Ending | None = None
     #: a link, a chain step or a chord part is owed
     owed: bool = False
+    #: the ids in its chord's body and in its next chain step, once somebody asked
+    body_ids: frozenset[str] | None = None
+    step_ids: frozenset[str] | None = None
+    #: its root is a group
     in_group: bool = False
 
 

@@ -23,6 +23,7 @@ from jobmonitor.current import running_job
 from jobmonitor.dispatch import HEADER, Dispatch, Message
 from jobmonitor.errors import DatabaseUnavailable, JobExists, MessageTooLarge, SubmissionRefused
 from jobmonitor.job import RunningJob
+from jobmonitor.places import Place, Places
 from jobmonitor.records.database import fetch
 from jobmonitor.records.store import NewJob, Store, Turn, patiently, slot
 from jobmonitor.redaction import Redactor, cut, storable
@@ -53,17 +54,6 @@ class Own:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a submitted job belongs."""
-
-    parent_id: str | None = None
-    parent_run: int | None = None
-    step_of: str | None = None
-    group: str | None = None
-    key: str | None = None
-
-
 class Submission:
     """Records and publishes what one app submits."""
 
@@ -75,6 +65,7 @@ class Submission:
         self._dispatch = dispatch
         self._settings = settings
         self._redactor = Redactor(settings.redact, settings.shown_max)
+        self._places = Places(app, store)
         self._open_group: str | None = None
 
     def send_task_message(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
@@ -96,7 +87,7 @@ class Submission:
             return None
         task = self._tasks().get(name)
         if not is_tracked(name, task):
-            self._mark_parent(sent, job)
+            self._places.mark_parent(sent, job)
             return self._dispatch.send(producer, sent, options)
         return self._submit(producer, sent, own, options_of(task, self._settings, name), task)
 
@@ -104,7 +95,7 @@ class Submission:
         """Record a job whose producer knew nothing of us; its message is delivered already."""
         own = _own({}, message.headers)
         message.headers.pop(HEADER, None)
-        place = self._place_outside(message)
+        place = self._places.outside(message)
         if place.group is not None:
             self._open(place.group, message, own)
         options = options_of(task, self._settings, message.name)
@@ -205,48 +196,16 @@ class Submission:
             return Place()
         job = running_job()
         if job is None:
-            return self._place_outside(message)
+            return self._places.outside(message)
         if job.active:
             key = own.key if own.key is not None else job.child_key()
             return Place(job.id, job.run, key=_short(key))
-        return self._place_in_tail(job, message)
-
-    def _place_in_tail(self, job: RunningJob, message: Message) -> Place:
-        """Place what Celery submits after the task's code: chain step, chord body, link."""
-        request = self._request()
-        if _id_of(request.get("chord")) == message.id and job.parent_id:
-            return Place(job.parent_id)
-        if _id_of((request.get("chain") or [None])[-1]) == message.id:
-            first = job.step_of or job.id
-            return Place(first, None if job.step_of else job.run, step_of=first)
-        return Place(job.id, job.run)
-
-    def _place_outside(self, message: Message) -> Place:
-        nearest = (self._request().get(HEADER) or {}).get("parent")
-        if nearest:
-            return Place(nearest)
-        parent = message.headers.get("parent_id")
-        if parent and parent != message.id:
-            return Place(parent)
-        group = message.headers.get("group")
-        if group:
-            return Place(group, group=group)
-        return Place()
-
-    def _mark_parent(self, message: Message, job: RunningJob | None) -> None:
-        """Tell what an untracked task submits which job it belongs to."""
-        nearest = job.id if job else (self._request().get(HEADER) or {}).get("parent")
-        if nearest:
-            message.headers[HEADER] = {"parent": nearest}
+        return self._places.in_tail(job, message.id)
 
     def _tasks(self) -> Any:
         """The tasks of the app; finalized, or their options would be unknown."""
         app = self._app
         return app.tasks if app.finalized or app.autofinalize else app._tasks
-
-    def _request(self) -> Any:
-        task = self._app.current_worker_task
-        return task.request if task else {}
 
     def _open(self, group: str, message: Message, own: Own) -> None:
         if group != self._open_group:
@@ -270,7 +229,7 @@ class Submission:
         if found.id == job.id and self._stand_in(message):
             return
         running = running_job()
-        in_tail = running is not None and not running.active
+        in_tail = self._places.polls_for_chord() if running is None else not running.active
         if found.id != job.id or in_tail or (job.key and found.parent_id == job.parent_id):
             self._reissue(found)
         elif Status(found.status) in FINAL:
@@ -371,7 +330,3 @@ def _short(key: str | None) -> str | None:
 def _queue(options: dict[str, Any], app: Celery) -> str:
     queue = options.get("queue") or options.get("routing_key") or app.conf.task_default_queue
     return str(getattr(queue, "name", queue))
-
-
-def _id_of(signature: Any) -> str | None:
-    return ((signature or {}).get("options") or {}).get("task_id")

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import celery.app.builtins  # noqa: F401  registers Celery's own tasks for every later app
 import pytest
 from celery import _state as celery_state
 

@@ -233,8 +233,12 @@ class Store:
         """Note that Celery's tail of a finished job is done."""
         self.database.rows("continue", {"id": job_id, "attempt": attempt, "fired": fired})
 
+    def place(self, job_id: str) -> Any:
+        """Look up where a job belongs: (root_id, parent_id, status), or None."""
+        return self.database.row("place", {"id": job_id})
+
     def close_group(self, group_id: str) -> bool:
-        """Finish a group whose members are all final."""
+        """Finish a group of which everything is final and continued."""
         return self.database.row("close_group", {"id": group_id}) is not None
 
     # -- ended by somebody else ------------------------------------------------------------

@@ -92,8 +92,8 @@ class Rescue:
             )  # fmt: skip
             if row is not None and row.outcome in {"again", "tail"}:
                 self._monitor.dispatch.publish_again(row)
-        if row is not None and row.parent_id:
-            self._monitor.store.close_group(row.parent_id)
+        if row is not None:
+            self._monitor.store.close_group(row.root_id)
         return row
 
     def tell_result(self, job_id: str, *, worker: str, pid: int | None) -> None:

@@ -179,10 +179,11 @@ class Model(Operations):
         job.continued, job.outbox = continued, outbox or job.outbox
 
     def close_groups(self) -> None:
-        """A group is in progress until its members are final."""
+        """A group is in progress until all below it is final, and owes nothing."""
         for group in self.jobs.values():
             if group.is_group:
-                done = all(member.status in FINAL for member in self.children(group.id))
+                below = [job for job in self.jobs.values() if job.root == group.id != job.id]
+                done = all(job.status in FINAL and job.continued for job in below)
                 group.status = "finished" if done else "running"
 
     def go_on(self, process: str) -> None:

@@ -43,7 +43,7 @@ WITH parent AS (
     SELECT id, %(envelope)s, %(body)s FROM new
 ), reopened AS (
     UPDATE job SET status = 'running', finished_at = NULL, running_since = clock_timestamp()
-    FROM new WHERE job.id = new.parent_id AND job.type = 'group' AND job.status = 'finished'
+    FROM new WHERE job.id = new.root_id AND job.type = 'group' AND job.status = 'finished'
 )
 SELECT status, dispatch, low_priority,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s,

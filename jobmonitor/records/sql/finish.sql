@@ -32,7 +32,7 @@ WITH old AS (
     SELECT id, 'finished', was, status, 'the stop came too late' FROM ended
     WHERE was = 'stopping'
 )
-SELECT was, (SELECT p.type = 'group' FROM job p WHERE p.id = ended.parent_id) AS in_group,
+SELECT was, (SELECT r.type = 'group' FROM job r WHERE r.id = ended.root_id) AS in_group,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0, 1,
            has_errors::int)::text AS counted
 FROM ended

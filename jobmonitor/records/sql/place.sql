@@ -1,2 +1,2 @@
--- place: the root and the status of a job. O(1).
-SELECT root_id, status FROM job WHERE id = %(id)s
+-- place: the root, the parent and the status of a job. O(1).
+SELECT root_id, parent_id, status FROM job WHERE id = %(id)s

@@ -48,7 +48,7 @@ WITH RECURSIVE below AS (
         outcome = NULL
 ), reopened AS (
     UPDATE job SET status = 'running', finished_at = NULL, running_since = clock_timestamp()
-    FROM changed WHERE job.id = changed.parent_id AND job.type = 'group'
+    FROM changed WHERE job.id = changed.root_id AND job.type = 'group'
       AND job.status = 'finished'
 ), noted AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
