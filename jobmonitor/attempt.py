@@ -164,7 +164,7 @@ class Execution:
 
     def _announce(self, task: Any, claimed: Any) -> None:
         """Tell the result backend that a run begins; where that fails the job still runs."""
-        request, backend = task.request, self._app.backend
+        request, backend = task.request, task.backend
         try:
             if claimed.outbox == "forget" and not isinstance(backend, DisabledBackend):
                 backend.forget(request.id)

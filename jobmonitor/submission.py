@@ -24,6 +24,7 @@ from jobmonitor.dispatch import HEADER, Dispatch, Message
 from jobmonitor.errors import DatabaseUnavailable, JobExists, MessageTooLarge, SubmissionRefused
 from jobmonitor.job import RunningJob
 from jobmonitor.places import Place, Places
+from jobmonitor.queues import is_for_all, queue_of
 from jobmonitor.records.database import fetch
 from jobmonitor.records.store import NewJob, Store, Turn, patiently, slot
 from jobmonitor.redaction import Redactor, cut, storable
@@ -86,7 +87,7 @@ class Submission:
         if name == _STAND_IN and self._stand_in(sent):
             return None
         task = self._tasks().get(name)
-        if not is_tracked(name, task):
+        if not is_tracked(name, task) or is_for_all(self._app, options):
             self._places.mark_parent(sent, job)
             return self._dispatch.send(producer, sent, options)
         return self._submit(producer, sent, own, options_of(task, self._settings, name), task)
@@ -111,7 +112,7 @@ class Submission:
         shown = self._redactor.arguments(getattr(task, "run", None), *message.body[:2])
         return replace(
             turn, due_at=message.due_at, envelope=stored.envelope, body=stored.body,
-            args=shown.args, kwargs=shown.kwargs,
+            args=shown.args, kwargs=shown.kwargs, queue=queue_of(self._app, message.options),
         )  # fmt: skip
 
     # -- the row first ---------------------------------------------------------------------
@@ -170,7 +171,7 @@ class Submission:
         return NewJob(
             id=message.id,
             type=message.name,
-            queue=_queue(message.options, self._app),
+            queue=queue_of(self._app, message.options),
             envelope=stored.envelope,
             body=stored.body,
             label=None if label is None else cut(storable(str(label)), _LABEL_MAX),
@@ -212,7 +213,7 @@ class Submission:
             self._store.create_group(
                 group,
                 label=f"group of {message.name}",
-                queue=_queue(message.options, self._app),
+                queue=queue_of(self._app, message.options),
                 run_by=own.run_by if own.run_by is not None else acting.get(),
                 system=bool(own.system),
                 low_priority=bool(own.low_priority),
@@ -325,8 +326,3 @@ def _short(key: str | None) -> str | None:
     if key is None or len(key) <= _KEY_MAX:
         return key
     return f"{key[: _KEY_MAX - 64]}{hashlib.sha256(key.encode()).hexdigest()}"
-
-
-def _queue(options: dict[str, Any], app: Celery) -> str:
-    queue = options.get("queue") or options.get("routing_key") or app.conf.task_default_queue
-    return str(getattr(queue, "name", queue))

@@ -75,8 +75,18 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def broker_url(request: pytest.FixtureRequest) -> str:
     """A Redis database that is empty when the tests of one module begin."""
+    return _empty_redis(request, 0)
+
+
+@pytest.fixture(scope="module")
+def plain_broker_url(request: pytest.FixtureRequest) -> str:
+    """Another one, for the same app without jobmonitor."""
+    return _empty_redis(request, 8)
+
+
+def _empty_redis(request: pytest.FixtureRequest, further: int) -> str:
     url = make_url(BROKER_URL or request.getfixturevalue("redis_server").url)
-    number = int(url.database or 0) + (WORKER if BROKER_URL else 0)
+    number = int(url.database or 0) + (WORKER if BROKER_URL else 0) + further
     own = url.set(database=str(number)).render_as_string(hide_password=False)
     with redis.Redis.from_url(own) as client:
         client.flushdb()

@@ -114,6 +114,7 @@ class Turn:
     due_at: datetime | None = None
     retried: bool = False
     type: str | None = None
+    queue: str | None = None
     args: str | None = None
     kwargs: str | None = None
     envelope: str | None = None

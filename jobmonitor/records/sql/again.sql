@@ -15,7 +15,7 @@ WITH old AS (
         outbox = CASE old.hold WHEN 'cancel' THEN 'revoke' ELSE outbox END,
         pending_because = CASE WHEN old.hold IS DISTINCT FROM 'cancel' THEN %(because)s END,
         due_at = CASE WHEN old.hold IS DISTINCT FROM 'cancel' THEN %(due_at)s::timestamptz END,
-        type = coalesce(%(type)s, type), args = coalesce(%(args)s, args),
+        type = coalesce(%(type)s, type), queue = coalesce(%(queue)s, queue), args = coalesce(%(args)s, args),
         kwargs = coalesce(%(kwargs)s, kwargs),
         dispatch = dispatch + 1, retries = retries + %(retried)s::int,
         taken_dispatch = CASE WHEN old.status = 'stopping' OR old.hold IS NOT NULL
