@@ -16,6 +16,8 @@ from typing import Any
 
 from celery import Celery
 from celery import signals as celery_signals
+from celery.canvas import Signature
+from celery.result import AsyncResult
 
 from jobmonitor.attempt import Execution
 from jobmonitor.dispatch import Dispatch
@@ -204,6 +206,16 @@ class JobMonitor:
         finally:
             acting.reset(token)
 
+    def submit_many(self, signatures: Iterable[Signature]) -> list[AsyncResult]:
+        """Submit signatures in bulk; their results, in order.
+
+        As `apply_async` of each, many times as fast: in batches of 1,000, rows in one statement
+        and messages in one pipeline. When it raises, the batches before are submitted and the
+        one at hand is taken back.
+        """
+        with self._bulk.collecting() as producer:
+            return [item.apply_async(producer=producer) for item in signatures]
+
     def migrate(self) -> None:
         """Bring the database to the schema of this version."""
         migrate(self.settings.database_url)
@@ -225,6 +237,8 @@ class JobMonitor:
             self.app, self.store, self.dispatch, submission, self.settings
         )
         amqp.send_task_message = submission.send_task_message
+        submission.bulk.install()
+        self._bulk = submission.bulk
 
     def _adopt_execution(self) -> None:
         app = self.app

@@ -19,6 +19,7 @@ from typing import Any
 from celery import Celery
 
 from jobmonitor import signals
+from jobmonitor.bulk import Bulk
 from jobmonitor.current import running_job
 from jobmonitor.dispatch import HEADER, Dispatch, Message
 from jobmonitor.errors import DatabaseUnavailable, JobExists, MessageTooLarge, SubmissionRefused
@@ -68,6 +69,8 @@ class Submission:
         self._redactor = Redactor(settings.redact, settings.shown_max)
         self._places = Places(app, store)
         self._open_group: str | None = None
+        patience = settings.claim_patience
+        self.bulk = Bulk(app, store, dispatch, patience=patience, met=self._met)
 
     def send_task_message(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         """Stand where Celery's own sender stood; the same arguments, the same errors.
@@ -124,6 +127,10 @@ class Submission:
         if place.group is not None:
             self._open(place.group, message, own)
         job = self._new_job(message, own, place, task, instance)
+        batch = self.bulk.batch_for(message)
+        if batch is not None:
+            batch.add(job, message)
+            return None
         created = self._create(job)
         if created is None:
             return self._met(job, message)

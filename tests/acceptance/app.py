@@ -199,6 +199,14 @@ def submit_keyed(children: int) -> None:
 
 
 @app.task
+def submit_in_bulk(children: int, marker: str | None = None) -> None:
+    """Submit children in one go, once a file is there."""
+    while marker and not Path(marker).exists():
+        time.sleep(0.02)
+    monitor.submit_many(traced.s(f"child {number}") for number in range(children))
+
+
+@app.task
 def dies_at(step: int, marker: str) -> None:
     """Kill its own process once, at a step."""
     for number in current_job().iterate(range(step + 2)):

@@ -1,0 +1,180 @@
+"""Many submissions at once: rows in one statement, messages in one pipeline.
+
+Runs in: whoever submits. The members of a group or of a chord's header are collected until
+Celery has made them all; `JobMonitor.submit_many` collects whatever is submitted inside it.
+Row first, message second, as for a single one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from celery import Celery
+
+from jobmonitor import signals
+from jobmonitor.dispatch import Dispatch, Message
+from jobmonitor.errors import DatabaseUnavailable
+from jobmonitor.records.store import NewJob, Store, patiently
+from jobmonitor.states import Status
+
+logger = logging.getLogger(__name__)
+#: rows in a statement, messages in a pipeline
+BATCH = 1_000
+Item = tuple[NewJob, Message]
+
+
+class Batch:
+    """Submissions that wait to be recorded and published together, in their order."""
+
+    def __init__(self, send: Callable[[list[Item]], None]) -> None:
+        self._send = send
+        self._items: dict[str, Item] = {}
+
+    def add(self, job: NewJob, message: Message) -> None:
+        """Let a submission wait; a full batch is sent, and one that has its id already."""
+        if len(self._items) >= BATCH or job.id in self._items:
+            self.flush()
+        self._items[job.id] = (job, message)
+
+    def flush(self) -> None:
+        """Send what waits; raises what recording or publishing raises."""
+        items, self._items = list(self._items.values()), {}
+        if items:
+            self._send(items)
+
+
+class Bulk:
+    """Collects and sends the batches of one app."""
+
+    def __init__(
+        self,
+        app: Celery,
+        store: Store,
+        dispatch: Dispatch,
+        *,
+        patience: float,
+        met: Callable[[NewJob, Message], None],
+    ) -> None:
+        self._app = app
+        self._store = store
+        self._dispatch = dispatch
+        self._patience = patience
+        self._met = met
+        self._here = threading.local()
+
+    # -- what is collected -----------------------------------------------------------------
+
+    def install(self) -> None:
+        """See when Celery has submitted all members of a group: it then leaves its producer."""
+        self._acquire = self._app.producer_or_acquire
+        self._app.producer_or_acquire = self._seen
+
+    @contextmanager
+    def collecting(self) -> Iterator[Any]:
+        """Collect everything that is submitted inside, and send it at the end."""
+        with self._app.producer_or_acquire(None) as producer:
+            self._scopes[-1].takes_all = True
+            yield producer
+
+    def batch_for(self, message: Message) -> Batch | None:
+        """Return the batch that a submission belongs to; None: it goes out by itself.
+
+        The innermost producer is that of the submission itself.
+        """
+        scopes = self._scopes[:-1]
+        for scope in scopes:
+            if scope.takes_all:
+                return scope.batch
+        if scopes and message.headers.get("group") is not None:
+            return scopes[-1].batch
+        return None
+
+    @property
+    def _scopes(self) -> list[_Scope]:
+        try:
+            scopes: list[_Scope] = self._here.scopes
+        except AttributeError:
+            scopes = self._here.scopes = []
+        return scopes
+
+    @contextmanager
+    def _seen(self, producer: Any = None) -> Iterator[Any]:
+        with self._acquire(producer) as acquired:
+            scope = _Scope(partial(self._send, acquired))
+            scopes = self._scopes
+            scopes.append(scope)
+            try:
+                yield acquired
+            except BaseException:
+                scopes.remove(scope)
+                raise
+            scopes.remove(scope)
+            scope.flush()
+
+    # -- how it is sent --------------------------------------------------------------------
+
+    def _send(self, producer: Any, items: list[Item]) -> None:
+        created = self._record([job for job, _ in items])
+        for job, message in items:
+            if job.id in created:
+                signals.job_created.send(sender=message.name, job_id=job.id)
+        try:
+            with producer.batch(max_size=BATCH):
+                for job, message in items:
+                    row = created.get(job.id)
+                    if row is not None and row.status == Status.PENDING:
+                        self._dispatch.publish(
+                            producer, message, row.dispatch, low=row.low_priority
+                        )
+        except Exception:
+            self._take_back(list(created))
+            raise
+        for job, message in items:
+            if job.id not in created:
+                self._met(job, message)
+
+    def _record(self, jobs: list[NewJob]) -> dict[str, Any]:
+        """Insert the rows; an insert whose answer was lost counts as done."""
+        try:
+            return {row.id: row for row in self._store.create_many(jobs)}
+        except DatabaseUnavailable:
+            logger.warning("the database broke while jobs were recorded; trying again")
+        rows = patiently(partial(self._store.create_many, jobs), self._patience)
+        created = {row.id: row for row in rows}
+        for job in jobs:
+            found = None if job.id in created else self._store.existing(job)
+            if found and found.id == job.id and (found.attempt, found.dispatch) == (0, 1):
+                created[job.id] = found
+        return created
+
+    def _take_back(self, ids: list[str]) -> None:
+        taken = sum(self._store.take_back(job_id) for job_id in ids)
+        logger.warning("the publish of %d jobs failed; %d were taken back", len(ids), taken)
+
+
+class _Scope:
+    """One use of a producer, and what is collected meanwhile."""
+
+    __slots__ = ("_batch", "_send", "takes_all")
+
+    def __init__(self, send: Callable[[list[Item]], None]) -> None:
+        self._send = send
+        self._batch: Batch | None = None
+        self.takes_all = False
+
+    @property
+    def batch(self) -> Batch:
+        """The batch of this scope, made when it is first needed."""
+        if self._batch is None:
+            self._batch = Batch(self._send)
+        return self._batch
+
+    def flush(self) -> None:
+        """Send what was collected."""
+        if self._batch is not None:
+            self._batch.flush()
