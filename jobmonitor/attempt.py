@@ -329,10 +329,7 @@ class Execution:
             if job.tail.prepared is None:
                 self._dispatch.publish_again(row)
                 return
-            with self._app.producer_or_acquire(None) as producer:
-                self._dispatch.publish(
-                    producer, job.tail.prepared, row.dispatch, low=row.low_priority
-                )
+            self._submission.publish_within(connection, job.tail.prepared, row)
 
 
 def _after_log(job: RunningJob, write: Callable[[], Any]) -> Any:

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kombu.serialization import registry
+
 from jobmonitor import canvas
 from jobmonitor.dispatch import HEADER, Message
+
+#: in our header of a delivery: how its producer, who knew nothing of us, had serialized it
+CONTENT_TYPE = "content_type"
 
 _MESSAGE_HEADERS = (
     "lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries",
@@ -20,7 +25,8 @@ _MESSAGE_HEADERS = (
 def message_of(task: Any) -> Message:
     """Rebuild the message of a job whose producer knew nothing of us."""
     request = task.request
-    headers = {name: request.get(name) for name in _MESSAGE_HEADERS} | {"task": task.name}
+    headers = dict(request.headers or {})
+    headers |= {name: request.get(name) for name in _MESSAGE_HEADERS} | {"task": task.name}
     embed = {name: request.get(name) for name in ("callbacks", "errbacks", "chain", "chord")}
     delivery = request.delivery_info or {}
     options = {"routing_key": delivery.get("routing_key"), "exchange": delivery.get("exchange")}
@@ -30,9 +36,11 @@ def message_of(task: Any) -> Message:
         options["priority"] = delivery["priority"]
     properties = {"correlation_id": request.id, "reply_to": request.reply_to or ""}
     headers |= {"timelimit": list(request.timelimit or (None, None))}
-    hints = request.get(HEADER)
-    if hints:
-        headers[HEADER] = hints
+    hints = request.get(HEADER) or {}
+    headers[HEADER] = {k: v for k, v in hints.items() if k != CONTENT_TYPE}
+    serializer = registry.type_to_name.get(hints.get(CONTENT_TYPE))
+    if serializer:
+        options["serializer"] = serializer
     body = (list(request.args or ()), dict(request.kwargs or {}), embed)
     return Message(task.name, headers, properties, body, options)
 

@@ -8,12 +8,14 @@ says), so that it can be published again by a process that knows nothing of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from celery import Celery
 from celery.app.amqp import task_message
+from celery.signals import before_task_publish
 from kombu.serialization import dumps as serialize
 from kombu.serialization import loads as deserialize
 from kombu.utils import json
@@ -23,7 +25,7 @@ HEADER = "jobmonitor"
 _LOWEST_PRIORITY = {"redis": 9}
 _STORED_OPTIONS = (
     "exchange", "routing_key", "queue", "serializer", "compression", "delivery_mode",
-    "exchange_type", "priority", "expiration",
+    "exchange_type", "priority", "expiration", "message_id", "user_id", "app_id", "type",
 )  # fmt: skip
 Sender = Callable[..., Any]
 
@@ -65,18 +67,31 @@ class Dispatch:
         self._app = app
         self._sender = sender
 
-    def publish(self, producer: Any, message: Message, number: int, *, low: bool) -> Any:
-        """Send a message with its dispatch number; raises what the broker raises."""
+    def publish(
+        self, producer: Any, message: Message, number: int, *, low: bool,
+        keep: Callable[[Stored], Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """Send a message with its dispatch number; raises what the broker raises.
+
+        What receivers of before_task_publish made of it is given to `keep`, to be stored.
+        """
+        watched = keep is not None and before_task_publish.receivers
+        before = self.pack(message) if watched else None
         message.headers[HEADER] = {"dispatch": number}
         options = dict(message.options)
         if low:
             options["priority"] = self.lowest_priority
-        return self.send(producer, message, options)
+        sent = self.send(producer, message, options)
+        if keep is not None and before is not None:
+            after = self.pack(message)
+            if after != before:
+                keep(after)
+        return sent
 
     def send(self, producer: Any, message: Message, options: Mapping[str, Any]) -> Any:
         """Send a message as Celery would, routers, signals and retries included."""
         parts = task_message(
-            message.headers, message.properties, message.body, message.sent_event
+            message.headers, dict(message.properties), message.body, message.sent_event
         )
         return self._sender(producer, message.name, parts, **options)
 
@@ -95,7 +110,9 @@ class Dispatch:
         if change is not None:
             change(message)
         with self._app.producer_or_acquire(None) as producer:
-            self.publish(producer, message, row.dispatch, low=row.low_priority)
+            self.publish(
+                _Sealed(producer, message), message, row.dispatch, low=row.low_priority
+            )
 
     @property
     def lowest_priority(self) -> int:
@@ -131,6 +148,26 @@ class Dispatch:
         return Message(
             parts["name"], parts["headers"], parts["properties"], tuple(body), parts["options"]
         )
+
+
+class _Sealed:
+    """A producer that sends a message as it was first sent.
+
+    A receiver of before_task_publish adds what it knows of the caller (a tenant, a user). Who
+    publishes again is somebody else: the receivers are called, what they change is not sent.
+    """
+
+    def __init__(self, producer: Any, message: Message) -> None:
+        self._producer = producer
+        self._headers = deepcopy(message.headers)
+        self._body = deepcopy(message.body)
+
+    def publish(self, body: Any, *, headers: dict[str, Any], **options: Any) -> Any:
+        own = self._headers | {HEADER: headers[HEADER]}
+        return self._producer.publish(self._body, headers=own, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
 
 
 def _plain(option: Any) -> Any:

@@ -268,8 +268,11 @@ class RunningJob:
     def _write(self, *, safe: bool = False) -> None:
         """Write what there is to say and learn whether a stop is asked.
 
-        While the database is away the job goes on, and says it later.
+        While the database is away the job goes on, and says it later. Celery's handlers run
+        when the attempt has ended: there is nothing to write for them.
         """
+        if not self.active:
+            return
         with self._lock:
             self._due = time.monotonic() + self._interval
             report, progress = self._report(safe=safe), self._progress
@@ -288,7 +291,7 @@ class RunningJob:
     def _safe_point(self) -> None:
         if time.monotonic() >= self._due:
             self._write(safe=True)
-        if not self._stop_asked:
+        if not self._stop_asked or not self.active:
             return
         with self._lock:
             try:

@@ -21,7 +21,7 @@ from celery import Celery
 from jobmonitor import signals
 from jobmonitor.bulk import Bulk
 from jobmonitor.current import running_job
-from jobmonitor.dispatch import HEADER, Dispatch, Message
+from jobmonitor.dispatch import HEADER, Dispatch, Message, Stored
 from jobmonitor.errors import DatabaseUnavailable, JobExists, MessageTooLarge, SubmissionRefused
 from jobmonitor.job import RunningJob
 from jobmonitor.places import Place, Places
@@ -118,6 +118,14 @@ class Submission:
             args=shown.args, kwargs=shown.kwargs, queue=queue_of(self._app, message.options),
         )  # fmt: skip
 
+    def publish_within(self, connection: Any, message: Message, row: Any) -> None:
+        """Publish the new message of a row inside the transaction that changed the row."""
+        keep = partial(_keep, partial(fetch, connection), message.id, row.dispatch)
+        with self._app.producer_or_acquire(None) as producer:
+            self._dispatch.publish(
+                producer, message, row.dispatch, low=row.low_priority, keep=keep
+            )
+
     # -- the row first ---------------------------------------------------------------------
 
     def _submit(
@@ -138,8 +146,9 @@ class Submission:
         if created.status != Status.PENDING:
             return None
         try:
+            keep = partial(_keep, self._store.database.rows, job.id, created.dispatch)
             return self._dispatch.publish(
-                producer, message, created.dispatch, low=created.low_priority
+                producer, message, created.dispatch, low=created.low_priority, keep=keep
             )
         except Exception:
             if self._store.take_back(job.id):
@@ -265,7 +274,7 @@ class Submission:
                 raise JobExists(
                     job.id, "not done yet: it or a descendant is unfinished, or held"
                 )
-            self._publish_in_transaction(message, rows[0])
+            self.publish_within(connection, message, rows[0])
 
     def _stand_in(self, message: Message) -> bool:
         """Let the last part of what replaced a job continue that job."""
@@ -275,12 +284,14 @@ class Submission:
             rows = fetch(connection, "stand_in", facts | {"due_at": message.due_at})
             for row in rows:
                 if row.status == Status.PENDING:
-                    self._publish_in_transaction(message, row)
+                    self.publish_within(connection, message, row)
             return bool(rows)
 
-    def _publish_in_transaction(self, message: Message, row: Any) -> None:
-        with self._app.producer_or_acquire(None) as producer:
-            self._dispatch.publish(producer, message, row.dispatch, low=row.low_priority)
+
+def _keep(run: Callable[..., Any], job_id: str, dispatch: int, stored: Stored) -> None:
+    """Store a message as receivers of before_task_publish left it."""
+    facts = {"id": job_id, "dispatch": dispatch, "envelope": stored.envelope}
+    run("amend", facts | {"body": stored.body})
 
 
 def child_id(job: RunningJob, key: str) -> str:

@@ -10,7 +10,6 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from jobmonitor.records.database import Database
 from tests.workers import REPOSITORY, Worker, die_with_parent, workers
 
 APP = "tests.acceptance.styles_app"
-Story = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,11 @@ def stories_of(module: str) -> list[str]:
             and not name.startswith("_")]  # fmt: skip
 
 
-def tell(module: str, request: pytest.FixtureRequest, directory: Path, *options: str) -> Told:
-    """Tell the stories in both worlds at once, each on a broker and results of its own."""
+def tell(module: str, request: pytest.FixtureRequest, directory: Path, *queues: str) -> Told:
+    """Tell the stories in both worlds at once, each on a broker and results of its own.
+
+    Each world has one worker with one process, or one for each list of queues.
+    """
     worlds = [_environment(request.getfixturevalue("plain_broker_url")) | {"PLAIN": "1"}]
     worlds.append(_environment(request.getfixturevalue("broker_url")))
     worlds[1]["JOBMONITOR_DATABASE_URL"] = request.getfixturevalue("database_url")
@@ -60,8 +61,11 @@ def tell(module: str, request: pytest.FixtureRequest, directory: Path, *options:
         world["TRACE_FILE"] = str(directory / f"{name}.trace")
         (directory / name).mkdir()
     started = [
-        Worker(APP, world, directory / name, name="same", concurrency=1, options=options)
+        Worker(
+            APP, world, directory / name, name=f"same{number}", concurrency=1, options=options
+        )
         for name, world in zip(("plain", "adopted"), worlds, strict=True)
+        for number, options in enumerate([("-Q", names) for names in queues] or [()])
     ]
     with workers(*started):
         processes = [_teller(module, world) for world in worlds]
@@ -90,11 +94,7 @@ def _main() -> None:
     shop = importlib.import_module(APP)
     said = {}
     for name in stories_of(module):
-        story: Story = getattr(importlib.import_module(module), name)
-        try:
-            said[name] = story(shop)
-        except Exception as error:
-            said[name] = f"raised {error!r}"
+        said[name] = getattr(importlib.import_module(module), name)(shop)
     sys.stdout.write(json.dumps(said))
 
 

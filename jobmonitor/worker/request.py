@@ -16,7 +16,9 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.utils.serialization import get_pickled_exception
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from kombu.utils.imports import symbol_by_name
 
+from jobmonitor.delivered import CONTENT_TYPE
 from jobmonitor.dispatch import HEADER
 from jobmonitor.worker.side import WorkerSide
 
@@ -29,6 +31,13 @@ class JobRequest(Request):
     _kill_when_accepted = False
     _force_stopped = False
     _timed_out = False
+
+    def __init__(self, message: Any, *args: Any, **options: Any) -> None:
+        """Note how a producer that knew nothing of us had serialized the message."""
+        super().__init__(message, *args, **options)
+        hints = self._request_dict.get(HEADER) or {}
+        if isinstance(hints, dict) and "dispatch" not in hints:
+            self._request_dict[HEADER] = hints | {CONTENT_TYPE: message.content_type}
 
     @property
     def side(self) -> WorkerSide:
@@ -143,3 +152,9 @@ class JobRequest(Request):
             return lambda: announce(reason, terminated, signum, expired)
 
         self.side.end(write)
+
+
+def with_own(request: Any) -> Any:
+    """Stand before a Request class of the app's own, so that its methods are called too."""
+    own = symbol_by_name(request)
+    return type("JobRequest", (JobRequest, own), {}) if own is not Request else JobRequest

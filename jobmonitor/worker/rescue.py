@@ -107,14 +107,20 @@ class Rescue:
             return
         if pid is not None and row.worker_pid != pid:
             return
-        app = self._monitor.app
-        if isinstance(app.backend, DisabledBackend) or app.backend.get_state(job_id) in READY:
+        backend = self._backend(job_id)
+        if isinstance(backend, DisabledBackend) or backend.get_state(job_id) in READY:
             return
         if row.error is None and row.result_is_whole:
-            app.backend.mark_as_done(job_id, json.loads(row.result), Context({"id": job_id}))
+            backend.mark_as_done(job_id, json.loads(row.result), Context({"id": job_id}))
         else:
             lost = WorkerLost(row.error or "it finished, but its result was lost on the way")
-            app.backend.mark_as_failure(job_id, lost, request=Context({"id": job_id}))
+            backend.mark_as_failure(job_id, lost, request=Context({"id": job_id}))
+
+    def _backend(self, job_id: str) -> Any:
+        """The result backend of a job: its task's own, or that of the app."""
+        rows = self._database.rows("type_of", {"id": job_id})
+        task = self._monitor.app.tasks.get(rows[0].type) if rows else None
+        return self._monitor.app.backend if task is None else task.backend
 
     def _reruns(self, job_id: str) -> bool:
         rows = self._database.rows("type_of", {"id": job_id})
@@ -159,7 +165,7 @@ class Rescue:
     def _tell(self, row: Any) -> bool:
         """Tell Celery of an end that it did not see: result, chord part, errbacks."""
         request = self._context(row)
-        backend = self._monitor.app.backend
+        backend = self._backend(row.id)
         if row.outbox == "revoke":
             tell = partial(backend.mark_as_revoked, row.id, "canceled", request=request)
         else:

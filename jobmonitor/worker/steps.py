@@ -29,6 +29,15 @@ class JobMonitorStep(bootsteps.StartStopStep):
         self.monitor = parent.app.jobmonitor
         check_or_exit(self.monitor)
         self._name_worker(parent)
+        self._keep_own_requests(parent.app)
+
+    def _keep_own_requests(self, app: Any) -> None:
+        from jobmonitor.worker.request import with_own
+
+        for task in app.tasks.values():
+            own = getattr(task, "request_of_app", None)
+            if own is not None:
+                task.Request = with_own(own)
 
     def _name_worker(self, worker: Any) -> None:
         from jobmonitor.worker.presence import new_worker_id

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery, Task, shared_task
 from kombu import Exchange, Queue
+from kombu.common import Broadcast
 from kombu.serialization import register
 from kombu.utils import json
 from pydantic import BaseModel
@@ -78,10 +79,9 @@ app = Celery("styles", broker=os.environ.get("BROKER_URL", "memory://"), task_cl
 if ADOPTED:
     from jobmonitor import JobMonitor
 
-    monitor = JobMonitor(app, beat_interval=1.0, lost_after=5.0)
+    monitor = JobMonitor(app, beat_interval=2.0, lost_after=20.0, restartable=["styles.*"])
 app.conf.update(
     result_backend=os.environ.get("RESULT_URL") or None,
-    result_extended=True,
     accept_content=["json", "pickle", "yaml", "application/x-shouted"],
     result_accept_content=["json", "pickle"],
     worker_hijack_root_logger=False,
@@ -89,6 +89,8 @@ app.conf.update(
     task_send_sent_event=True,
     task_queues=[
         Queue("celery"),
+        Broadcast("everybody"),
+        Queue("second"),
         Queue("by_name"),
         Queue("by_glob"),
         Queue("by_function"),
@@ -133,6 +135,16 @@ def routed_by_glob(self: Task, where: str = "") -> str:
 def anywhere(self: Task, where: str = "") -> list[Any]:
     info = self.request.delivery_info
     return [info["exchange"], info["routing_key"], info["priority"]]
+
+
+@app.task(bind=True, name="styles.everywhere")
+def everywhere(self: Task, key: str) -> None:
+    trace(key, self.request.hostname)
+
+
+@app.task(bind=True, name="styles.told_on_the_way")
+def told_on_the_way(self: Task, words: list[str], **added: str) -> list[Any]:
+    return [words, added, self.request.headers]
 
 
 @app.task(bind=True, name="styles.by_task", queue="by_name", priority=3)
@@ -188,9 +200,14 @@ def echo(value: Any) -> Any:
     return value
 
 
-@app.task(name="styles.pickled", serializer="pickle")
-def pickled(value: Any) -> str:
-    return repr(value)
+@app.task(name="styles.told", bind=True)
+def told(self: Task, value: Any) -> list[Any]:
+    return [repr(value), type(value).__name__]
+
+
+@app.task(name="styles.pickled", serializer="pickle", bind=True)
+def pickled(self: Task, value: Any) -> list[Any]:
+    return [repr(value), type(value).__name__]
 
 
 @app.task(name="styles.ignored", ignore_result=True)
