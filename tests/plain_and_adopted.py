@@ -58,6 +58,7 @@ def tell(module: str, request: pytest.FixtureRequest, directory: Path, *queues: 
     worlds.append(_environment(request.getfixturevalue("broker_url")))
     worlds[1]["JOBMONITOR_DATABASE_URL"] = request.getfixturevalue("database_url")
     for name, world in zip(("plain", "adopted"), worlds, strict=True):
+        world["STORIES"] = module
         world["TRACE_FILE"] = str(directory / f"{name}.trace")
         (directory / name).mkdir()
     started = [
@@ -84,7 +85,7 @@ def _teller(module: str, environment: dict[str, str]) -> subprocess.Popen[bytes]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.plain_and_adopted", module],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TELLER": "1", **environment},
         preexec_fn=die_with_parent,
     )  # fmt: skip
 

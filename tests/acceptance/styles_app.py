@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, Task, shared_task
+from celery.exceptions import Ignore, Reject
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
 from kombu.serialization import register
@@ -82,6 +84,7 @@ if ADOPTED:
     monitor = JobMonitor(app, beat_interval=2.0, lost_after=20.0, restartable=["styles.*"])
 app.conf.update(
     result_backend=os.environ.get("RESULT_URL") or None,
+    task_acks_late=True,  # as jobmonitor has it, so that all else can be compared
     accept_content=["json", "pickle", "yaml", "application/x-shouted"],
     result_accept_content=["json", "pickle"],
     worker_hijack_root_logger=False,
@@ -271,3 +274,19 @@ class Handled(AppTask):
 
 
 handled = app.register_task(Handled())
+
+
+@app.task(name="styles.leave")
+def leave(how: str) -> None:
+    raise Ignore() if how == "ignore" else Reject("as asked", requeue=False)
+
+
+@app.task(name="styles.wait")
+def wait(marker: str) -> str:
+    while not Path(marker).exists():
+        time.sleep(0.02)
+    return "waited"
+
+
+if "watching" in os.environ.get("STORIES", ""):
+    import tests.acceptance.styles_ears  # noqa: F401
