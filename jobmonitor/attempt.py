@@ -37,6 +37,7 @@ from jobmonitor.job import LOGGER, Identity, RunningJob
 from jobmonitor.job_log import JobLog
 from jobmonitor.outcomes import Outcomes
 from jobmonitor.records.attempt_writes import AttemptWrites
+from jobmonitor.records.database import soft_limit_held_back
 from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, patiently
 from jobmonitor.redaction import Redactor
 from jobmonitor.settings import Settings
@@ -45,6 +46,10 @@ from jobmonitor.task_options import options_of
 
 logger = logging.getLogger(__name__)
 _REQUEUE_DELAY = 1.0
+
+
+class Requeued(Reject):
+    """The task asked for a requeue: its turn is published, this delivery is acknowledged."""
 
 
 class Execution:
@@ -76,12 +81,13 @@ class Execution:
         """
         header = task.request.get(HEADER) or {}
         delivery = self._delivery(task, header.get("dispatch", 1))
-        claimed = self._claim(task, delivery, is_known="dispatch" in header)
-        if claimed.verdict not in {"run", "mine", "continue"}:
-            return self._refuse(task, claimed)
-        job = self._job(task, delivery, claimed, args, kwargs)
-        self._job_log.begin(job)
-        enter(job)
+        with soft_limit_held_back():  # from the claim on, `after` must know the job
+            claimed = self._claim(task, delivery, is_known="dispatch" in header)
+            if claimed.verdict not in {"run", "mine", "continue"}:
+                return self._refuse(task, claimed)
+            job = self._job(task, delivery, claimed, args, kwargs)
+            self._job_log.begin(job)
+            enter(job)
         if claimed.verdict == "continue":
             job.active = False
             return self._outcomes.replay(claimed)
@@ -187,7 +193,7 @@ class Execution:
                 raise
             raise raised from error
         if job.tail.prepared is not None:
-            self._take_another_turn(job, Turn("retry", "retry", "throw=False", retried=True))
+            self._take_another_turn(job, self._asked_turn(task, job, "throw=False"))
         else:
             self._finish(task, job, self._outcomes.success(job, value))
         return value
@@ -212,24 +218,35 @@ class Execution:
             job.tail.turn_delay = _REQUEUE_DELAY
             turn = Turn("requeue", "retry", job.scrub(str(error)), retried=True)
             self._take_another_turn(job, turn)
-            return Ignore("requeued by the task")
+            return Requeued(error.reason, requeue=True)
+        return self._failed(task, job, error)
+
+    def _failed(self, task: Any, job: RunningJob, error: BaseException) -> BaseException:
         if not isinstance(error, Exception):
             error = TaskExited(error)
+        if job.tail.prepared is not None:
+            reason = job.scrub(f"{type(error).__name__}: {error}")
+            self._take_another_turn(job, self._asked_turn(task, job, reason))
+            return error
         self._finish(task, job, self._outcomes.failure(job, error))
         return error
 
     def _ignored(self, task: Any, job: RunningJob) -> None:
-        prepared = job.tail.prepared
-        if prepared is not None:
-            changed = None if prepared.name == task.name else prepared.name
-            turn = Turn("replace", "queued", "replaced by the task", type=changed)
-            self._take_another_turn(job, turn)
+        if job.tail.prepared is not None:
+            self._take_another_turn(job, self._asked_turn(task, job, "throw=False"))
         elif job.tail.replaced:
             self._take_another_turn(
                 job, Turn("replace", "members", "a canvas stands in for it")
             )
         else:
             self._finish(task, job, Ending(has_errors=job.has_errors))
+
+    def _asked_turn(self, task: Any, job: RunningJob, reason: str) -> Turn:
+        """Make the turn that the task asked for before it went on: a replace, else a retry."""
+        if not job.tail.replaced:
+            return Turn("retry", "retry", reason, retried=True)
+        changed = None if job.tail.prepared.name == task.name else job.tail.prepared.name
+        return Turn("replace", "queued", "replaced by the task", type=changed)
 
     def _take_another_turn(self, job: RunningJob, turn: Turn) -> None:
         """Note the turn; it is written when Celery's tracer is done with this attempt."""
@@ -238,6 +255,7 @@ class Execution:
 
     # -- record the end --------------------------------------------------------------------
 
+    @soft_limit_held_back()
     def _finish(self, task: Any, job: RunningJob, ending: Ending) -> None:
         """Store the end; it is on disk when this returns. Raises Ignore where fenced out."""
         job.active = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
@@ -179,4 +179,4 @@ def _moment(eta: Any) -> datetime | None:
     if not eta:
         return None
     moment = eta if isinstance(eta, datetime) else datetime.fromisoformat(eta)
-    return moment if moment.tzinfo else moment.astimezone()
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # as Celery's worker

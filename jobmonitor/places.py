@@ -42,7 +42,7 @@ class Places:
 
     def in_tail(self, job: RunningJob, task_id: str) -> Place:
         """Place what Celery submits after the task's code: chain step, chord body, link."""
-        request, tail = self._request(), job.tail
+        request, tail = self.request(), job.tail
         step = (request.get("chain") or [None])[-1]
         if tail.body_ids is None or tail.step_ids is None:
             tail.body_ids, tail.step_ids = ids_of(request.get("chord")), ids_of(step)
@@ -101,9 +101,10 @@ class Places:
 
     def _nearest(self) -> str | None:
         """Name the job to which the untracked task that runs here belongs."""
-        nearest: str | None = (self._request().get(HEADER) or {}).get("parent")
+        nearest: str | None = (self.request().get(HEADER) or {}).get("parent")
         return nearest
 
-    def _request(self) -> Any:
+    def request(self) -> Any:
+        """Return the request of the task that runs here; an empty one where none does."""
         task = self._app.current_worker_task
         return task.request if task else {}

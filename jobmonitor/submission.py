@@ -85,6 +85,7 @@ class Submission:
         sent.headers.update(options.pop("headers", None) or {})
         job = running_job()
         if job is not None and job.active and job.id == sent.id:
+            _forget_expiry(sent, self._places.request())
             job.tail.prepared = sent
             return None
         if name == _STAND_IN and self._stand_in(sent):
@@ -326,6 +327,13 @@ def _check_id(job_id: str) -> None:
         )
     if storable(job_id) != job_id:
         raise SubmissionRefused("a task id must not contain NUL or lone surrogates")
+
+
+def _forget_expiry(message: Message, request: Any) -> None:
+    """A job that has started does not expire; Celery hands the old time on to a retry."""
+    if message.headers.get("expires") == request.get("expires"):
+        message.headers["expires"] = None
+        message.options.pop("expiration", None)
 
 
 def _label(task: TaskOptions, name: str, args: Any, kwargs: Any) -> str | None:

@@ -130,8 +130,8 @@ def _harden(task: Any) -> None:
     """Set what correctness needs, remembering what the app itself had said."""
     task.track_started_by_app = bool(task.track_started)
     task.track_started = False
+    task.acks_on_failure = task.acks_on_failure or not task.acks_late
     task.acks_late = True
-    task.acks_on_failure = True
     task.acks_on_timeout = True
     task.reject_on_worker_lost = True
     task.retry_on_worker_lost = False

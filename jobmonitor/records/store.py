@@ -271,18 +271,25 @@ class Store:
         found = fetch(connection, "lose", facts)
         return found[0] if found else None
 
-    def end_by_main(self, job_id: str, *, worker: str, pid: int | None, reason: str) -> bool:
+    def end_by_main(
+        self, job_id: str, *, worker: str, pid: int | None, reason: str,
+        dispatch: int | None = None,
+    ) -> bool:  # fmt: skip
         """Record an end that the worker's main process decided (a hard time limit)."""
-        facts = {"id": job_id, "worker": worker, "pid": pid, "reason": reason, "slot": slot()}
+        facts = {"id": job_id, "worker": worker, "pid": pid, "dispatch": dispatch}
+        facts |= {"reason": reason, "slot": slot()}
         return self.database.row("end_by_main", facts) is not None
 
     def revoked(
         self, job_id: str, *, terminated: bool, reason: str, dispatch: int | None = None
-    ) -> bool:
-        """Record that Celery revoked the job, or that this delivery of it expired."""
+    ) -> Any:
+        """Record that Celery revoked the job, or that this delivery of it expired.
+
+        Says how it stood and whether that changed it (was, is_changed); None: no such job.
+        """
         facts = {"id": job_id, "terminated": terminated, "reason": reason}
         facts |= {"dispatch": dispatch, "slot": slot()}
-        return self.database.row("revoked", facts) is not None
+        return self.database.row("revoked", facts)
 
 
 def patiently(call: Callable[[], T], seconds: float) -> T:

@@ -13,13 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery import signals as celery_signals
 from celery.utils.serialization import get_pickled_exception
 from celery.worker.request import Request
+from celery.worker.state import revoked as revoked_ids
 from celery.worker.state import task_ready
 from kombu.utils.imports import symbol_by_name
 
+from jobmonitor.attempt import Requeued
 from jobmonitor.delivered import CONTENT_TYPE
 from jobmonitor.dispatch import HEADER
+from jobmonitor.states import Status
 from jobmonitor.worker.side import WorkerSide
 
 logger = logging.getLogger(__name__)
@@ -91,12 +95,22 @@ class JobRequest(Request):
             return None
         if isinstance(error, TimeLimitExceeded) and not return_ok:
             return None  # `on_timeout` follows and ends it
+        if isinstance(error, Requeued):
+            return self._requeued()
         lost = isinstance(error, (WorkerLostError, Terminated, SystemExit))
-        if not lost or self._already_revoked or self._already_cancelled:
+        if lost and self._already_revoked:
+            task_ready(self)
+            return None  # what was revoked is acknowledged once that is recorded
+        if not lost or self._already_cancelled:
             return super().on_failure(exc_info, send_failed_event, return_ok)
         task_ready(self)
         self.side.end(lambda: self._lost(str(error)))
         return None
+
+    def _requeued(self) -> None:
+        task_ready(self)
+        self.acknowledge()
+        self.send_event("task-rejected", requeue=True)
 
     def _lost(self, reason: str) -> Callable[[], Any]:
         """Take the job from the process that died; then acknowledge the old delivery."""
@@ -131,6 +145,7 @@ class JobRequest(Request):
             self.id,
             worker=self.side.worker_id,
             pid=self.worker_pid,
+            dispatch=self.dispatch,
             reason=f"TimeLimitExceeded: hard time limit of {timeout:g} s",
         )
         return lambda: super(JobRequest, self).on_timeout(False, timeout)
@@ -138,20 +153,39 @@ class JobRequest(Request):
     def _announce_revoked(
         self, reason: str, terminated: bool, signum: Any, expired: bool
     ) -> None:
-        """What Celery itself ends (expired, revoked) is recorded before it is acknowledged."""
+        """What Celery itself ends (expired, revoked) is recorded before it is acknowledged.
+
+        A copy of what runs, has ended or was published anew says nothing about the job.
+        """
         self._already_revoked = True
         announce = super()._announce_revoked
 
         def write() -> Callable[[], Any]:
-            self.side.monitor.store.revoked(
-                self.id,
-                terminated=terminated,
-                reason=reason,
-                dispatch=self.dispatch if expired else None,
+            number = self.dispatch if expired else None
+            row = self.side.revoke(
+                self.id, terminated=terminated, reason=reason, dispatch=number
             )
-            return lambda: announce(reason, terminated, signum, expired)
+            if row is None:
+                return lambda: announce(reason, terminated, signum, expired)
+            if row.is_changed or row.was == Status.CANCELED:
+                return lambda: self._say_revoked(terminated, signum, expired)
+            return lambda: self._drop_copy(expired)
 
         self.side.end(write)
+
+    def _say_revoked(self, terminated: bool, signum: Any, expired: bool) -> None:
+        """Do what Celery does for what is revoked; its backend was told from the outbox."""
+        facts = {"terminated": terminated, "signum": signum, "expired": expired}
+        task_ready(self)
+        self.send_event("task-revoked", **facts)
+        self.acknowledge()
+        celery_signals.task_revoked.send(sender=self.task, request=self._context, **facts)
+
+    def _drop_copy(self, expired: bool) -> None:
+        if expired:
+            revoked_ids.discard(self.id)
+        task_ready(self)
+        self.acknowledge()
 
 
 def with_own(request: Any) -> Any:

@@ -40,7 +40,7 @@ class Rescue:
 
     def run(self) -> None:
         """Do one round, unless another worker is at it."""
-        self._empty_outbox()
+        self.empty_outbox()
         with self._database.transaction() as connection:
             if not fetch(connection, "elect", {})[0].elected:
                 return
@@ -149,12 +149,12 @@ class Rescue:
 
     # -- outbox ----------------------------------------------------------------------------
 
-    def _empty_outbox(self) -> None:
-        """Tell what is owed; what cannot be told now is tried again at the next beat."""
+    def empty_outbox(self, job_id: str | None = None) -> None:
+        """Tell what is owed, or of one job; what cannot be told is tried at the next beat."""
         failed: list[str] = []
         while True:
             with self._database.transaction() as connection:
-                rows = fetch(connection, "outbox", {"failed": failed})
+                rows = fetch(connection, "outbox", {"failed": failed, "id": job_id})
                 if not rows:
                     return
                 if self._tell(rows[0]):
@@ -165,12 +165,15 @@ class Rescue:
     def _tell(self, row: Any) -> bool:
         """Tell Celery of an end that it did not see: result, chord part, errbacks."""
         request = self._context(row)
+        task = self._monitor.app.tasks.get(request.task)
+        facts = {"request": request, "store_result": _stores_errors(task, request)}
         backend = self._backend(row.id)
         if row.outbox == "revoke":
-            tell = partial(backend.mark_as_revoked, row.id, "canceled", request=request)
+            why = row.revoked_as or "canceled"
+            tell = partial(backend.mark_as_revoked, row.id, why, **facts)
         else:
             error = WorkerLost(row.error)
-            tell = partial(backend.mark_as_failure, row.id, error, request=request)
+            tell = partial(backend.mark_as_failure, row.id, error, **facts)
         try:
             tell()
         except Exception:
@@ -185,3 +188,11 @@ class Rescue:
         args, kwargs, embed = message.body
         facts = message.headers | {"args": args, "kwargs": kwargs} | dict(embed or {})
         return Context(facts)
+
+
+def _stores_errors(task: Any, request: Context) -> bool:
+    """Say whether the result of a job that failed is stored, as Celery's own request does."""
+    ignores = request.ignore_result
+    if ignores is None:
+        ignores = getattr(task, "ignore_result", False)
+    return not ignores or bool(getattr(task, "store_errors_even_if_ignored", False))

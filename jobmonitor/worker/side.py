@@ -16,6 +16,7 @@ from typing import Any
 
 from celery.worker import state as worker_state
 
+from jobmonitor import signals
 from jobmonitor.errors import DatabaseUnavailable
 from jobmonitor.worker import presence
 from jobmonitor.worker.checks import say_what_changed
@@ -102,6 +103,18 @@ class WorkerSide:
             call()
         else:
             hub.call_soon(call)
+
+    def revoke(
+        self, job_id: str, *, terminated: bool, reason: str, dispatch: int | None = None
+    ) -> Any:  # fmt: skip
+        """Cancel what Celery revoked, and tell its backend; how the job stood, or None."""
+        row = self.monitor.store.revoked(
+            job_id, terminated=terminated, reason=reason, dispatch=dispatch
+        )
+        if row is not None and row.is_changed:
+            signals.job_canceled.send(sender=None, job_id=job_id)
+            self.rescue.empty_outbox(job_id)
+        return row
 
     # -- the beat --------------------------------------------------------------------------
 

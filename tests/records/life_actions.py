@@ -221,9 +221,10 @@ class Revoked:
     terminated: bool = False
 
     def do(self, world: World) -> Any:
-        return world.store.revoked(
+        row = world.store.revoked(
             self.job_id, terminated=self.terminated, reason="revoked", dispatch=self.dispatch
         )
+        return row is not None and row.is_changed
 
     def expect(self, model: Model) -> Any:
         return model.revoked(self.job_id, self.dispatch, self.terminated)

@@ -293,7 +293,9 @@ class Model(Operations):
         fitting = {"pending", "stopped"} | (HELD if terminated else frozenset())
         if job is None or job.status not in fitting or dispatch not in {None, job.dispatch}:
             return False
-        self._discard(job, outbox=None)
+        if job.status == "pending" and job.because == "members":
+            return False
+        self._discard(job)
         return True
 
     def told(self, job_id: str) -> None:

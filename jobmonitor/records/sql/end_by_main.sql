@@ -1,12 +1,16 @@
--- end_by_main: an end that the worker's main process decided (a hard time limit). O(1).
+-- end_by_main: an end that the worker's main process decided (a hard time limit), also where the
+-- process had not come to its claim. O(1).
 WITH old AS (
     SELECT id, status FROM job
-    WHERE id = %(id)s AND status IN ('running', 'stopping') AND worker = %(worker)s
-      AND worker_pid = %(pid)s FOR NO KEY UPDATE
+    WHERE id = %(id)s AND (status IN ('running', 'stopping') AND worker = %(worker)s
+            AND worker_pid = %(pid)s
+        OR status = 'pending' AND dispatch = %(dispatch)s::int)
+    FOR NO KEY UPDATE
 ), ended AS (
     UPDATE job SET
         status = 'finished', finished_at = clock_timestamp(), has_errors = true,
         error = %(reason)s, pending_because = NULL, due_at = NULL, continued = true,
+        waited = waited + job_seconds_since(waiting_since), waiting_since = NULL,
         ran = ran + job_seconds_since(running_since), running_since = NULL
     FROM old WHERE job.id = old.id
     RETURNING job.*, old.status AS was
