@@ -100,11 +100,21 @@ def goes_on(self: Task, how: str) -> str:
 
 
 @task(name="changes")
-def changes(self: Task, word: str, mark: str = "") -> str:
+def changes(self: Task, word: str, mark: str = "", later: float = 0.5) -> str:
     trace(self.request.id, f"run {word}{mark}")
     if not self.request.retries:
-        self.retry(args=(f"{word} again",), kwargs={"mark": "!"}, countdown=0.5)
+        self.retry(args=(f"{word} again",), kwargs={"mark": "!"}, countdown=later)
     return word + mark
+
+
+@task(name="slow_retry")
+def slow_retry(self: Task) -> str:
+    """Run a second without a safe point, then ask for another turn."""
+    trace(self.request.id, f"run {self.request.retries}")
+    if not self.request.retries:
+        time.sleep(1)
+        self.retry(countdown=0)
+    return "second"
 
 
 @task(
@@ -148,6 +158,15 @@ task(name="sleep")(sleep)
 task(name="short", time_limit=1)(sleep)
 
 
+@task(name="moves", default_retry_delay=0)
+def moves(self: Task) -> str:
+    """Go on in another queue, once, with two seconds to go."""
+    trace(self.request.id, f"run {self.request.delivery_info['routing_key']}")
+    if not self.request.retries:
+        self.retry(queue="other")
+    return "moved"
+
+
 @task(name="limited", rate_limit="2/s")
 def limited(self: Task, number: int) -> int:
     trace(self.request.id, "run")
@@ -176,13 +195,20 @@ def end(self: Task, how: str) -> str:
         raise Reject("as asked", requeue=how == "requeue")
     if how == "fail":
         raise ValueError("as asked")
-    if how == "die":
+    if how == "die" and first:
         os._exit(3)
     return how
 
 
+class Early(Told):
+    """A base class that says it for its tasks."""
+
+    acks_late = False
+
+
 for name, options in {
     "end": {},
+    "early_by_base": {"base": Early},
     "late": {"acks_late": True},
     "early": {"acks_late": False},
     "unacknowledged": {"acks_late": True, "acks_on_failure_or_timeout": False},
