@@ -112,6 +112,8 @@ def adopt_task(task: Any, execution: Execution) -> list[str]:
             return []
     elif task.acks_late is not True:
         changed.append(task.name)
+        if _base_says_early(task) and not hasattr(task, "on_worker_lost"):
+            task.on_worker_lost = "fail"
     members = {
         "_execution": execution,
         "_has_own_call": task_has_custom(task, "__call__"),
@@ -144,3 +146,9 @@ def _hide_header(request: Any) -> None:
     if request.headers and HEADER in request.headers:
         own = {name: value for name, value in request.headers.items() if name != HEADER}
         request.headers = own or None
+
+
+def _base_says_early(task: Any) -> bool:
+    """Say whether a base class says acks_late=False; Celery binds its default to no base."""
+    bases = type(task).__mro__[1:]
+    return any(base.__dict__.get("acks_late") is False for base in bases)
