@@ -29,6 +29,7 @@ class JobMonitorStep(bootsteps.StartStopStep):
         self.monitor = parent.app.jobmonitor
         check_or_exit(self.monitor)
         self._name_worker(parent)
+        parent.prefetch_multiplier = 1  # read from the settings before the app was hardened
         self._keep_own_requests(parent.app)
 
     def _keep_own_requests(self, app: Any) -> None:

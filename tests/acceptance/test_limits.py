@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.verbs_world import Verbs
 from tests.waiting import eventually
-from tests.workers import Worker
+from tests.workers import Worker, workers
 
 pytestmark = pytest.mark.usefixtures("verbs_worker")
 
@@ -23,6 +24,13 @@ def waiting(verbs: Verbs, verbs_worker: Worker) -> list[str]:
     for job_id in ids[1:]:
         eventually(lambda i=job_id: f"[{i}] received" in verbs_worker.log, within=20)
     return ids[1:]
+
+
+def test_a_worker_takes_no_message_beyond_its_free_slots(
+    verbs: Verbs, verbs_worker: Worker
+) -> None:
+    [stats] = verbs.module.app.control.inspect().stats().values()
+    assert stats["prefetch_count"] == 2
 
 
 def test_what_waits_for_its_rate_limit_is_pending_and_blocks_no_other_job(
@@ -102,3 +110,12 @@ def test_limits_of_a_call_hold_after_a_stop_and_a_resume(verbs: Verbs) -> None:
     verbs.resume_when_due(result.id)
     job = verbs.jobs.wait_for(result.id, timeout=20)
     assert job.error.startswith("SoftTimeLimitExceeded")
+
+
+def test_the_hard_limit_of_an_app_ends_a_job_of_any_task(verbs: Verbs, tmp_path: Path) -> None:
+    strict = Verbs(verbs.module, verbs.environment | {"TIME_LIMIT": "1"})
+    result = verbs.submit("sleep", 30, queue="strict")
+    with workers(strict.worker(tmp_path, concurrency=1, options=("-Q", "strict"))):
+        job = verbs.jobs.wait_for(result.id, timeout=30)
+        assert (job.lost, job.error) == (0, "TimeLimitExceeded: hard time limit of 1 s")
+        assert eventually(lambda: result.state == "FAILURE", within=20)
