@@ -71,4 +71,5 @@ def test_a_requeue_waits_a_second_and_counts_as_a_retry(
     assert verbs.jobs.get(result.id).due_at is not None
     job = verbs.jobs.wait_for(result.id, timeout=20)
     assert (job.retries, job.attempt, job.result) == (1, 2, "requeue")
+    eventually(lambda: len(verbs.lines(result.id, "postrun")) == 2, within=20)
     assert verbs.lines(result.id, "postrun") == ["postrun REJECTED", "postrun SUCCESS"]

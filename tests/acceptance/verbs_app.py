@@ -1,7 +1,7 @@
 """One app twice: with jobmonitor, and as plain Celery, so that a test can compare the two.
 
 `app` is adopted, unless PLAIN is in the environment; `plain` never is. Both have the same
-tasks; each line of TRACE_FILE is `<task id> <what happened>`: runs, signals, handlers.
+tasks; each line of TRACE_FILE is `<task id> <what happened> #<retries>`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, Task
+from celery import Celery, Task, current_task
 from celery import signals as celery_signals
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
@@ -23,8 +23,9 @@ TRACE = os.environ.get("TRACE_FILE", "")
 
 
 def trace(task_id: str, what: str) -> None:
+    attempt = current_task.request.retries if current_task else 0
     with Path(TRACE).open("a") as file:
-        file.write(f"{task_id} {what}\n")
+        file.write(f"{task_id} {what} #{attempt}\n")
 
 
 class Told(Task):
@@ -125,7 +126,6 @@ def slow_retry(self: Task) -> str:
     retry_backoff=1,
     retry_backoff_max=1,
     retry_jitter=False,
-    soft_time_limit=0.5,
 )
 def autoretried(self: Task, error: str) -> None:
     trace(self.request.id, f"run {self.request.retries}")
@@ -144,7 +144,7 @@ def sleep(self: Task, seconds: float) -> str:
     return "slept"
 
 
-@task(name="tidies_up", soft_time_limit=0.5)
+@task(name="tidies_up", soft_time_limit=1)
 def tidies_up(self: Task) -> str:
     trace(self.request.id, "run")
     try:

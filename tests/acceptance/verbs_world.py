@@ -34,7 +34,8 @@ class Verbs:
     def lines(self, job_id: str, start: str = "") -> list[str]:
         """What was written of a job, of the lines that begin so."""
         lines = Path(self.environment["TRACE_FILE"]).read_text().splitlines()
-        own = [line.removeprefix(f"{job_id} ") for line in lines if line.startswith(job_id)]
+        mine = [line.removeprefix(f"{job_id} ") for line in lines if line.startswith(job_id)]
+        own = [line.rpartition(" #")[0] for line in mine]
         return [line for line in own if line.startswith(start)]
 
     def reason(self, job_id: str) -> str | None:
