@@ -19,18 +19,21 @@ from jobmonitor.errors import (
     DatabaseUnavailable,
     JobMonitorError,
     JobNotFound,
+    MigratedFurther,
     NotMigrated,
     QueryRefused,
 )
 
 logger = logging.getLogger(__name__)
 _FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
+_ABOUT_SERVERS = (DatabaseUnavailable, NotMigrated, MigratedFurther, OperationalError)
 _CODES: dict[type[JobMonitorError], int] = {
     JobNotFound: 404,
     QueryRefused: 400,
     ConfigurationError: 400,
     DatabaseUnavailable: 503,
     NotMigrated: 503,
+    MigratedFurther: 503,
 }
 
 
@@ -64,11 +67,13 @@ def register_errors(app: Flask) -> None:
 
 def public(error: JobMonitorError | OperationalError) -> str:
     """Say what is wrong without the addresses of servers; those are for the log."""
-    if not isinstance(error, (DatabaseUnavailable, NotMigrated, OperationalError)):
+    if not isinstance(error, _ABOUT_SERVERS):
         return str(error)
     logger.warning("a server does not answer as it should: %s", error)
     if isinstance(error, NotMigrated):
         return "the database needs `celery -A your_app jobs migrate`"
+    if isinstance(error, MigratedFurther):
+        return "the database was migrated by a newer jobmonitor: upgrade this one"
     name = "database" if isinstance(error, DatabaseUnavailable) else "broker"
     return f"the {name} cannot be reached"
 

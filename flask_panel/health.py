@@ -11,8 +11,8 @@ from kombu.exceptions import OperationalError
 
 from flask_panel.auth import monitor
 from flask_panel.errors import public
-from jobmonitor.errors import JobMonitorError, NotMigrated
-from jobmonitor.records.database import migration_state
+from jobmonitor.errors import JobMonitorError
+from jobmonitor.records.database import check_schema
 
 health = Blueprint("health", __name__)
 
@@ -33,11 +33,8 @@ def readyz() -> ResponseReturnValue:
 
 
 def _database() -> str | None:
-    database = monitor().database
     try:
-        have, want = migration_state(database.url)
-        if have != want:
-            raise NotMigrated(database.address)
+        check_schema(monitor().database)
     except JobMonitorError as error:
         return public(error)
     return None

@@ -5,6 +5,7 @@
     ├── ServerError             an embedded server could not be found, started or stopped
     ├── DatabaseUnavailable     Postgres cannot be reached
     ├── NotMigrated             the tables are missing or older than the code
+    ├── MigratedFurther         the tables are newer than the code
     ├── SubmissionRefused       a job cannot be accepted as it was given
     │   ├── JobExists           its id belongs to a job that is not final
     │   └── MessageTooLarge     its message is over the cap
@@ -54,6 +55,16 @@ class NotMigrated(JobMonitorError):
         super().__init__(
             f"the database {address} does not have jobmonitor's tables of this version; "
             "run `celery -A your_app jobs migrate`"
+        )
+
+
+class MigratedFurther(JobMonitorError):
+    """The tables were made by a newer version than the code."""
+
+    def __init__(self, address: str, have: str, want: str) -> None:
+        super().__init__(
+            f"the database {address} was migrated to {have} by a newer jobmonitor; this one "
+            f"knows {want}: upgrade jobmonitor here"
         )
 
 

@@ -14,6 +14,8 @@ from jobmonitor.errors import ConfigurationError
 
 DEFAULT_DATABASE_URL = "postgresql+psycopg://localhost/jobmonitor"
 DATABASE_URL_VARIABLE = "JOBMONITOR_DATABASE_URL"
+_SCHEMES = ("postgresql://", "postgresql+psycopg://")
+_SHOWN_MAX = 60
 _SECONDS = (
     "progress_interval", "beat_interval", "lost_after", "database_patience", "claim_patience",
 )  # fmt: skip
@@ -21,6 +23,9 @@ _COUNTS = {
     "lost_max": 0, "message_max": 1, "checkpoint_max": 1, "shown_max": 100,
     "log_lines_max": 0, "log_waiting_max": 1,
 }  # fmt: skip
+#: more than Postgres takes as an interval or a size makes no sense in any of them
+_SECONDS_MOST = 10 * 365 * 24 * 3600
+_COUNT_MOST = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +89,56 @@ class Settings:
     def _checked(self) -> Settings:
         for name in _SECONDS:
             value = getattr(self, name)
-            if not _is_number(value, (int, float)) or value <= 0:
-                raise ConfigurationError(f"{name} must be seconds above 0, not {value!r}")
+            if not is_number(value) or not 0 < value <= _SECONDS_MOST:
+                raise ConfigurationError(
+                    f"{name} must be seconds above 0, at most {_SECONDS_MOST:,}, "
+                    f"not {shown(value)}"
+                )
         for name, least in _COUNTS.items():
             value = getattr(self, name)
-            if not _is_number(value, int) or value < least:
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if not is_whole or not least <= value <= _COUNT_MOST:
                 raise ConfigurationError(
-                    f"{name} must be a whole number from {least}, not {value!r}"
+                    f"{name} must be a whole number from {least} to {_COUNT_MOST:,}, "
+                    f"not {shown(value)}"
                 )
         if self.lost_after < 3 * self.beat_interval:
             raise ConfigurationError(
                 f"lost_after ({self.lost_after} s) must be at least three times "
                 f"beat_interval ({self.beat_interval} s)"
             )
-        if not str(self.database_url).startswith(("postgresql://", "postgresql+psycopg://")):
-            raise ConfigurationError(
-                "database_url must begin with postgresql:// or postgresql+psycopg://"
-            )
+        _check_address(self.database_url)
         return self
 
 
-def _is_number(value: Any, kinds: Any) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Say whether a value is a number that can be compared and counted with; True is none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def shown(value: Any) -> str:
+    """Show a value that was given in the sentence that refuses it."""
+    try:
+        text = repr(value)
+    except Exception:  # the repr of an object or of a very large number
+        text = f"this {type(value).__name__}"
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
+
+
+def _check_address(url: Any) -> None:
+    """Refuse what is no address of a Postgres; it may hold a password and is never shown."""
+    if not isinstance(url, str) or not url.startswith(_SCHEMES):
+        raise ConfigurationError(
+            f"database_url must begin with {' or '.join(_SCHEMES)}; it comes from the keyword "
+            f"of JobMonitor or from {DATABASE_URL_VARIABLE}"
+        )
 
 
 def _patterns(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple, set, frozenset)) or not all(
         isinstance(item, str) for item in value
     ):
-        raise ConfigurationError(f"{name} must be a list of name patterns, not {value!r}")
+        raise ConfigurationError(f"{name} must be a list of name patterns, not {shown(value)}")
     return tuple(value)

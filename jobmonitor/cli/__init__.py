@@ -6,9 +6,14 @@ is imported when it runs.
 
 from __future__ import annotations
 
+import sys
+from functools import wraps
 from importlib import import_module
+from typing import Any
 
 import click
+
+from jobmonitor.errors import ConfigurationError
 
 _WHERE = {
     "list": "reading", "show": "reading", "tree": "reading", "logs": "logs",
@@ -35,3 +40,28 @@ class _Jobs(click.Group):
 @click.group(cls=_Jobs)
 def jobs() -> None:
     """See and steer the jobs of this app."""
+
+
+def _say_why_the_app_cannot_work() -> None:
+    """End a celery command whose app has a wrong setting with its sentence, and status 1.
+
+    Celery itself would show the traceback of the import. Called while its own module of the
+    command is being imported, which is what loads this one.
+    """
+    celery_command: Any = sys.modules.get("celery.bin.celery")
+    find_app = getattr(celery_command, "find_app", None)
+    if find_app is None:
+        return
+
+    @wraps(find_app)
+    def find(*args: Any, **options: Any) -> Any:
+        try:
+            return find_app(*args, **options)
+        except ConfigurationError as error:
+            click.echo(f"jobmonitor: {error}", err=True)
+            sys.exit(1)
+
+    celery_command.find_app = find
+
+
+_say_why_the_app_cannot_work()

@@ -13,8 +13,7 @@ import click
 
 from jobmonitor.cli.place import APP_VARIABLE, place_of_app
 from jobmonitor.cli.terminal import end_with, monitor_of, sentences
-from jobmonitor.errors import NotMigrated
-from jobmonitor.records.database import migration_state
+from jobmonitor.records.database import check_schema
 from jobmonitor.records.users import Users
 
 PROXIES_VARIABLE = "JOBMONITOR_PROXIES"
@@ -46,9 +45,7 @@ def panel(
     monitor, place = monitor_of(ctx), place_of_app(ctx)
     if find_spec("flask") is None or find_spec("gunicorn") is None:
         end_with("the panel needs more packages: pip install 'jobmonitor[panel]'")
-    have, want = migration_state(monitor.database.url)
-    if have != want:
-        raise NotMigrated(monitor.database.address)
+    check_schema(monitor.database)
     if not Users(monitor.database).list():
         click.echo(
             f"nobody can log in yet: celery -A {place.given} jobs user create NAME "

@@ -23,9 +23,16 @@ from alembic.script import ScriptDirectory
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from jobmonitor.errors import DatabaseUnavailable, NotMigrated, QueryRefused
+from jobmonitor.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    JobMonitorError,
+    MigratedFurther,
+    NotMigrated,
+    QueryRefused,
+)
 
 #: what a broken or missing connection raises; a statement that met it may be tried again
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -50,7 +57,7 @@ class Database:
     """The address of a database and this process's pool of connections to it."""
 
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
-        self.url = _with_driver(url)
+        self.url = _readable(_with_driver(url))
         self._pool_size = pool_size
         self._engine: Engine | None = None
         self._pid = 0
@@ -100,7 +107,7 @@ class Database:
                 pooled.invalidate()
                 raise DatabaseUnavailable(self.address, error) from error
             except _MISSING as error:
-                raise NotMigrated(self.address) from error
+                raise self._misfit() from error
             finally:
                 _return(pooled)
 
@@ -129,7 +136,7 @@ class Database:
                 if isinstance(cause, CONNECTION_ERRORS):
                     raise DatabaseUnavailable(self.address, cause) from error
                 if isinstance(cause, _MISSING):
-                    raise NotMigrated(self.address) from error
+                    raise self._misfit() from error
                 raise
 
     def rows(self, verb: str, parameters: Mapping[str, Any]) -> list[Any]:
@@ -141,6 +148,14 @@ class Database:
         """Run one verb and return its first row, or None."""
         found = self.rows(verb, parameters)
         return found[0] if found else None
+
+    def _misfit(self) -> JobMonitorError:
+        """Say why a statement does not fit the tables: they are too old, or too new."""
+        try:
+            check_schema(self)
+        except JobMonitorError as error:
+            return error
+        return NotMigrated(self.address)
 
     @property
     def address(self) -> str:
@@ -165,7 +180,13 @@ def fetch(
 
 
 def migrate(url: str) -> None:
-    """Bring the database to the schema of this version; safe to run at any time, by many."""
+    """Bring the database to the schema of this version; safe to run at any time, by many.
+
+    Raises MigratedFurther where a newer version did it already.
+    """
+    have, want = migration_state(url)
+    if have is not None and have > want:
+        raise MigratedFurther(Database(url).address, have, want)
     with _connected(url) as connection:
         connection = connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
@@ -181,6 +202,15 @@ def migration_state(url: str) -> tuple[str | None, str]:
         context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE})
         wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
         return context.get_current_revision(), str(wanted)
+
+
+def check_schema(database: Database) -> None:
+    """Raise NotMigrated where the tables are too old, MigratedFurther where too new."""
+    have, want = migration_state(database.url)
+    if have is None or have < want:
+        raise NotMigrated(database.address)
+    if have > want:
+        raise MigratedFurther(database.address, have, want)
 
 
 @contextmanager
@@ -204,6 +234,22 @@ def _alembic() -> Config:
 def _with_driver(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     return f"postgresql+psycopg{separator}{rest}" if scheme == "postgresql" else url
+
+
+def _readable(url: str) -> str:
+    """Return the address, or refuse it without showing what may be its password."""
+    try:
+        make_url(url)
+        url.encode()
+        readable = url.isprintable()
+    except (ArgumentError, ValueError):
+        readable = False
+    if not readable:
+        raise ConfigurationError(
+            "database_url cannot be read: it is postgresql://user:password@host:port/name, "
+            "with special characters in a name or password written like %40"
+        )
+    return url
 
 
 @contextmanager

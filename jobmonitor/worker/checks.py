@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from jobmonitor.errors import ConfigurationError, JobMonitorError, NotMigrated
-from jobmonitor.records.database import migration_state
+from jobmonitor.errors import ConfigurationError, JobMonitorError
+from jobmonitor.records.database import check_schema
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +36,6 @@ def check_app(app: Any) -> None:
             "worker_cancel_long_running_tasks_on_connection_loss is on: it kills jobs that go "
             "on well without the broker; turn it off"
         )
-
-
-def check_schema(database: Any) -> None:
-    """Refuse a database that is not migrated, or that a newer version has migrated."""
-    have, want = migration_state(database.url)
-    if have == want:
-        return
-    if have is None or have < want:
-        raise NotMigrated(database.address)
-    raise ConfigurationError(
-        f"the database {database.address} was migrated to {have} by a newer jobmonitor; this "
-        f"one knows {want}: upgrade it"
-    )
 
 
 def say_what_changed(monitor: Any) -> None:
