@@ -39,7 +39,7 @@ from jobmonitor.outcomes import Outcomes
 from jobmonitor.records.attempt_writes import AttemptWrites
 from jobmonitor.records.database import soft_limit_held_back
 from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, patiently
-from jobmonitor.redaction import Redactor
+from jobmonitor.redaction import Redactor, words
 from jobmonitor.settings import Settings
 from jobmonitor.submission import Submission
 from jobmonitor.task_options import options_of
@@ -208,7 +208,7 @@ class Execution:
         if isinstance(error, (WorkerShutdown, WorkerTerminate)) or terminate_handler_fired():
             return error
         if isinstance(error, Retry):
-            turn = Turn("retry", "retry", job.scrub(str(error)), retried=True)
+            turn = Turn("retry", "retry", job.scrub(words(error)), retried=True)
             self._take_another_turn(job, turn)
             return error
         if isinstance(error, Ignore):
@@ -216,7 +216,7 @@ class Execution:
             return error
         if isinstance(error, Reject) and error.requeue:
             job.tail.turn_delay = _REQUEUE_DELAY
-            turn = Turn("requeue", "retry", job.scrub(str(error)), retried=True)
+            turn = Turn("requeue", "retry", job.scrub(words(error)), retried=True)
             self._take_another_turn(job, turn)
             return Requeued(error.reason, requeue=True)
         return self._failed(task, job, error)
@@ -278,7 +278,8 @@ class Execution:
         try:
             return patiently(job.last_report, patience)
         except CheckpointRefused as error:
-            logger.warning("the last checkpoint of job %s is not kept: %s", job.id, error)
+            why = f"the last checkpoint is not kept: {error}"
+            job.log.add(logging.WARNING, LOGGER, why, always=True)
             return patiently(job.last_report, patience)
 
     # -- after Celery's tail ---------------------------------------------------------------

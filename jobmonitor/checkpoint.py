@@ -20,6 +20,7 @@ class Marks:
         self.steps: set[str] = set(saved.get("steps", ()))
         self.unsaved = False
         self._places: dict[str, dict[str, Any]] = dict(saved.get("iterate", {}))
+        self._good = json.dumps({"state": self.state})
 
     def place(self, key: str) -> dict[str, Any]:
         """Where an iteration got to: `cursor` of its last finished item, `done`, `ended`."""
@@ -32,7 +33,7 @@ class Marks:
             del self._places[key]
 
     def as_json(self, limit: int) -> str:
-        """Write them down; raises CheckpointRefused, and does not try again unchanged."""
+        """Write them down. Raises CheckpointRefused, and goes back to the last good state."""
         document: dict[str, Any] = {"state": self.state}
         if self._places:
             document["iterate"] = self._places
@@ -41,12 +42,17 @@ class Marks:
         try:
             text = json.dumps(document, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            self.unsaved = False
-            raise CheckpointRefused(f"a checkpoint must be JSON: {error}") from error
+            raise self._refused(f"a checkpoint must be JSON: {error}") from error
         if len(text) > limit:
-            self.unsaved = False
-            raise CheckpointRefused(
+            raise self._refused(
                 f"the checkpoint has {len(text):,} bytes; at most {limit:,} are accepted "
-                "(setting checkpoint_max)"
+                "(setting checkpoint_max): save a position, not the data"
             )
+        self._good = text
         return text
+
+    def _refused(self, why: str) -> CheckpointRefused:
+        """Keep what was saved before; the same is not tried again."""
+        self.unsaved = False
+        self.state = json.loads(self._good)["state"]
+        return CheckpointRefused(why)

@@ -2,12 +2,14 @@
 
     JobMonitorError
     ├── ConfigurationError      the app or a setting cannot work as it is
+    │   └── WrongProtocol       the app sends messages without headers
     ├── ServerError             an embedded server could not be found, started or stopped
     ├── DatabaseUnavailable     Postgres cannot be reached
     ├── NotMigrated             the tables are missing or older than the code
     ├── MigratedFurther         the tables are newer than the code
     ├── SubmissionRefused       a job cannot be accepted as it was given
     │   ├── JobExists           its id belongs to a job that is not final
+    │   ├── JobNotDone          its id belongs to a job that is final and not done with
     │   └── MessageTooLarge     its message is over the cap
     ├── JobNotFound             there is no job with this id
     ├── TokenRefused            a token cannot be made or found
@@ -27,6 +29,8 @@ Every constructor takes facts and makes the sentence.
 
 from __future__ import annotations
 
+_ID_MAX = 255
+
 
 class JobMonitorError(Exception):
     """Base of every error that jobmonitor raises."""
@@ -34,6 +38,13 @@ class JobMonitorError(Exception):
 
 class ConfigurationError(JobMonitorError):
     """The app or a setting cannot work as it is; the sentence says what to change."""
+
+
+class WrongProtocol(ConfigurationError):
+    """The app sends messages of Celery 3, which have no headers."""
+
+    def __init__(self) -> None:
+        super().__init__("task_protocol must be 2, Celery's default: 1 has no headers")
 
 
 class ServerError(JobMonitorError):
@@ -82,6 +93,16 @@ class JobExists(SubmissionRefused):
         )
 
 
+class JobNotDone(SubmissionRefused):
+    """The id belongs to a job that is final, but something of its last run is not done."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id} ended, but cannot be run anew yet: what it submitted is unfinished, "
+            "a job above it is held, or no worker has told Celery of its end; try again later"
+        )
+
+
 class MessageTooLarge(SubmissionRefused):
     """The message is over the cap."""
 
@@ -96,7 +117,13 @@ class JobNotFound(JobMonitorError):
     """There is no job with this id."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job with the id {job_id!r}")
+        super().__init__(f"there is no job with the id {_short(job_id)!r}")
+
+
+def _short(job_id: str) -> str:
+    """Keep what cannot be an id, as long as anything, out of a sentence."""
+    text = str(job_id)
+    return text if len(text) <= _ID_MAX else f"{text[:50]}…"
 
 
 class TokenRefused(JobMonitorError):

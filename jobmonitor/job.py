@@ -19,9 +19,16 @@ from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from jobmonitor.checkpoint import Marks
-from jobmonitor.errors import DatabaseUnavailable, JobFenced, JobStopped, ProgressRefused
+from jobmonitor.errors import (
+    CheckpointRefused,
+    DatabaseUnavailable,
+    JobFenced,
+    JobStopped,
+    ProgressRefused,
+)
 from jobmonitor.records.store import Ending, Report, Turn
-from jobmonitor.redaction import cut, storable
+from jobmonitor.redaction import cut, storable, words
+from jobmonitor.settings import is_number, shown
 
 #: names the lines that a job has from us
 LOGGER = "jobmonitor.job"
@@ -152,8 +159,8 @@ class RunningJob:
         check_progress(done, total)
         if total is not None:
             self._progress_total = total
-        shown = None if message is None else cut(self.scrub(str(message)), _MESSAGE_MAX)
-        self._progress = (done, self._progress_total, shown)
+        text = None if message is None else cut(self.scrub(words(message)), _MESSAGE_MAX)
+        self._progress = (done, self._progress_total, text)
         if time.monotonic() >= self._due:
             self._write()
 
@@ -189,9 +196,11 @@ class RunningJob:
             return
         if total is None and not callable(source):
             total = len(source)
+        if total:
+            check_progress(0, total)
         reports = len(self._scopes) == 1 and bool(total)
         for cursor, item in items_of(source, place):
-            scope = _Scope(f"{key}[{json.dumps(cursor)}]")
+            scope = _Scope(f"{key}[{_written(cursor)}]")
             self._scopes.append(scope)
             try:
                 yield item
@@ -230,10 +239,10 @@ class RunningJob:
 
     def error(self, message: str, **extra: Any) -> None:
         """Log an error that does not end the job: it will be Finished with errors."""
-        text = self.scrub(str(message))
+        text = self.scrub(words(message))
         if extra:
-            shown = ", ".join(f"{name}={value!r}" for name, value in extra.items())
-            text = f"{text} ({self.scrub(shown)})"
+            more = ", ".join(f"{name}={words(value, repr)}" for name, value in extra.items())
+            text = f"{text} ({self.scrub(more)})"
         logger.error("%s", text, extra={"job_id": self.id})
         self.has_errors = True
         self.log.add(logging.ERROR, LOGGER, text)
@@ -344,18 +353,29 @@ def items_of(
         yield index, source[index]
 
 
+def _written(cursor: Any) -> str:
+    try:
+        return json.dumps(cursor)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointRefused(f"a cursor must be JSON: {error}") from error
+
+
 def check_progress(done: float, total: float | None) -> None:
     """Raise ProgressRefused for numbers that make no sense."""
-    for name, number in (("done", done), ("total", total)):
-        if number is None and name == "total":
-            continue
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise ProgressRefused(f"progress {name} must be a number, not {number!r}")
-        if not _is_finite(number) or number < 0:
-            raise ProgressRefused(f"progress {name} must be zero or above, not {number!r}")
-    if total is not None and total == 0:
+    _check_number("done", done, "zero or above")
+    if total is None:
+        return
+    _check_number("total", total, "above zero")
+    if total == 0:
         raise ProgressRefused(
-            "a progress total must be above zero; leave it out while it is unknown"
+            "progress total must be above zero, not 0; leave it out while it is unknown"
+        )
+
+
+def _check_number(name: str, number: Any, takes: str) -> None:
+    if not is_number(number) or number < 0 or not _is_finite(number):
+        raise ProgressRefused(
+            f"progress {name} must be a finite number {takes}, not {shown(number)}"
         )
 
 

@@ -29,9 +29,10 @@ from jobmonitor.records.logs import LogPage, Logs
 from jobmonitor.records.queries import Filters, Node, Page, Queries
 from jobmonitor.records.statistics import Statistics, read_statistics
 from jobmonitor.records.store import Store
+from jobmonitor.said import acting, person
 from jobmonitor.settings import Settings
 from jobmonitor.states import Operation, Status
-from jobmonitor.submission import Submission, acting
+from jobmonitor.submission import Submission
 from jobmonitor.task import adopt_task
 from jobmonitor.worker import install
 
@@ -200,7 +201,7 @@ class JobMonitor:
     @contextmanager
     def acting(self, who: str | None) -> Iterator[None]:
         """Say who submits and steers inside this block (`run_by`, and the audit)."""
-        token = acting.set(who)
+        token = acting.set(None if who is None else person(who))
         try:
             yield
         finally:
@@ -278,10 +279,6 @@ class JobMonitor:
     def _harden(self) -> None:
         """Set what correctness needs of the app as a whole."""
         conf = self.app.conf
-        if conf.task_protocol != 2:
-            raise ConfigurationError(
-                f"task_protocol is {conf.task_protocol}; jobmonitor needs 2, Celery's default"
-            )
         conf.worker_prefetch_multiplier = 1
         conf.worker_disable_prefetch = True
         options = dict(conf.broker_transport_options or {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -16,7 +17,7 @@ from kombu.serialization import loads as deserialize
 from jobmonitor.errors import WorkerLost
 from jobmonitor.job import RunningJob
 from jobmonitor.records.store import Ending
-from jobmonitor.redaction import Redactor
+from jobmonitor.redaction import Redactor, words
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +36,19 @@ class Outcomes:
             has_errors=job.has_errors,
             result=shown,
             result_is_whole=is_whole,
-            outcome=self._kept({"value": value}) if job.tail.owed else None,
+            outcome=self._kept(lambda: {"value": value}) if job.tail.owed else None,
         )
 
     def failure(self, job: RunningJob, error: BaseException) -> Ending:
         """The task raised."""
         outcome = None
         if job.tail.owed:
-            outcome = self._kept({"error": self._app.backend.prepare_exception(error)})
+            outcome = self._kept(lambda: {"error": self._app.backend.prepare_exception(error)})
         return Ending(
             has_errors=True,
-            error=self._redactor.text(f"{type(error).__name__}: {error}", job.tail.secrets),
+            error=self._redactor.text(
+                f"{type(error).__name__}: {words(error)}", job.tail.secrets
+            ),
             traceback=self._redactor.text(
                 "".join(traceback.format_exception(error)), job.tail.secrets
             ),
@@ -63,9 +66,9 @@ class Outcomes:
             raise self._app.backend.exception_to_python(stored["error"])
         return stored["value"]
 
-    def _kept(self, outcome: dict[str, Any]) -> bytes | None:
+    def _kept(self, outcome: Callable[[], dict[str, Any]]) -> bytes | None:
         try:
-            content_type, _, body = serialize(outcome, self._app.conf.result_serializer)
+            content_type, _, body = serialize(outcome(), self._app.conf.result_serializer)
         except Exception as error:
             logger.warning("an outcome cannot be kept for its continuation: %r", error)
             return None

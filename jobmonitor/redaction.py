@@ -76,6 +76,14 @@ class Redactor:
         found: list[str],
     ) -> tuple[list[Any], dict[str, Any]]:
         names = _positions(run)
+        try:
+            return self._hidden_by(names, args, kwargs, found)
+        except RecursionError:  # such a message may still be sent, or refused by its serializer
+            return ["arguments that are nested too deeply to be shown"], {}
+
+    def _hidden_by(
+        self, names: Any, args: Iterable[Any], kwargs: Mapping[str, Any], found: list[str]
+    ) -> tuple[list[Any], dict[str, Any]]:
         return (
             [self._hide(names[i], value, found) for i, value in enumerate(args)],
             {str(k): self._hide(str(k), v, found) for k, v in kwargs.items()},
@@ -118,8 +126,16 @@ def scrub(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def storable(text: str) -> str:
-    """Make a text that Postgres takes: no NUL, no lone surrogate."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    """Make a text that Postgres takes: no NUL, no lone surrogate; of an id also a number."""
+    return str(text).replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def words(value: Any, make: Callable[[Any], str] = str) -> str:
+    """Make a text of a value of the app's own, whatever its own method for that does."""
+    try:
+        return make(value)
+    except Exception as error:
+        return f"[the text of this {type(value).__name__} raised {type(error).__name__}]"
 
 
 def cut(text: str, limit: int) -> str:

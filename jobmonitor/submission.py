@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,38 +21,35 @@ from jobmonitor import signals
 from jobmonitor.bulk import Bulk
 from jobmonitor.current import running_job
 from jobmonitor.dispatch import HEADER, Dispatch, Message, Stored
-from jobmonitor.errors import DatabaseUnavailable, JobExists, MessageTooLarge, SubmissionRefused
+from jobmonitor.errors import (
+    DatabaseUnavailable,
+    JobExists,
+    JobNotDone,
+    MessageTooLarge,
+    SubmissionRefused,
+)
 from jobmonitor.job import RunningJob
 from jobmonitor.places import Place, Places
 from jobmonitor.queues import is_for_all, queue_of
 from jobmonitor.records.database import fetch
 from jobmonitor.records.store import NewJob, Store, Turn, patiently, slot
-from jobmonitor.redaction import Redactor, cut, storable
+from jobmonitor.redaction import Redactor, storable
+from jobmonitor.said import (
+    Own,
+    acting,
+    check_id,
+    check_message,
+    check_text_of_id,
+    label_of,
+    own_of,
+    short_key,
+)
 from jobmonitor.settings import Settings
 from jobmonitor.states import FINAL, Status
 from jobmonitor.task_options import TaskOptions, is_tracked, options_of
 
 logger = logging.getLogger(__name__)
-_OWN_OPTIONS = ("run_by", "low_priority", "label", "system", "detached", "key")
-_ID_MAX = 255
-_LABEL_MAX = 500
-_KEY_MAX = 200
 _STAND_IN = "celery.accumulate"
-
-#: who submits, unless said otherwise; set by `monitor.acting`
-acting: ContextVar[str | None] = ContextVar("jobmonitor_acting", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What a caller says of the job beside Celery's own options."""
-
-    run_by: str | None = None
-    low_priority: bool | None = None
-    label: str | None = None
-    system: bool | None = None
-    detached: bool = False
-    key: str | None = None
 
 
 class Submission:
@@ -78,7 +74,8 @@ class Submission:
         Raises DatabaseUnavailable or SubmissionRefused before anything was recorded, and what
         the broker raises after the row was taken back.
         """
-        own = _own(options, message.headers)
+        check_message(name, message.headers)
+        own = own_of(options, message.headers)
         sent = Message(
             name, message.headers, message.properties, message.body, options, message.sent_event
         )
@@ -98,7 +95,7 @@ class Submission:
 
     def adopt(self, message: Message, task: Any) -> None:
         """Record a job whose producer knew nothing of us; its message is delivered already."""
-        own = _own({}, message.headers)
+        own = own_of({}, message.headers)
         message.headers.pop(HEADER, None)
         place = self._places.outside(message)
         if place.group is not None:
@@ -111,12 +108,13 @@ class Submission:
         if message is None:
             due_at = datetime.now(UTC) + timedelta(seconds=delay) if delay else None
             return replace(turn, due_at=due_at)
-        stored = self._dispatch.pack(message)
+        stored = self._packed(message)
         task = self._tasks().get(message.name)
         shown = self._redactor.arguments(getattr(task, "run", None), *message.body[:2])
         return replace(
             turn, due_at=message.due_at, envelope=stored.envelope, body=stored.body,
-            args=shown.args, kwargs=shown.kwargs, queue=queue_of(self._app, message.options),
+            args=shown.args, kwargs=shown.kwargs,
+            queue=storable(queue_of(self._app, message.options)),
         )  # fmt: skip
 
     def publish_within(self, connection: Any, message: Message, row: Any) -> None:
@@ -173,26 +171,22 @@ class Submission:
     def _new_job(
         self, message: Message, own: Own, place: Place, task: TaskOptions, instance: Any
     ) -> NewJob:
-        _check_id(message.id)
+        check_id(message)
         args, kwargs = message.body[0], message.body[1]
         shown = self._redactor.arguments(getattr(instance, "run", None), args, kwargs)
         if shown.secrets:
             message.headers |= {"argsrepr": shown.args, "kwargsrepr": shown.kwargs}
             if message.sent_event:
                 message.sent_event |= {"args": shown.args, "kwargs": shown.kwargs}
-        stored = self._dispatch.pack(message)
-        size = len(stored.body) + len(stored.envelope)
-        if size > self._settings.message_max:
-            raise MessageTooLarge(message.name, size, self._settings.message_max)
-        label = own.label if own.label is not None else _label(task, message.name, args, kwargs)
+        stored = self._packed(message)
         return NewJob(
             id=message.id,
             type=message.name,
-            queue=queue_of(self._app, message.options),
+            queue=storable(queue_of(self._app, message.options)),
             envelope=stored.envelope,
             body=stored.body,
-            label=None if label is None else cut(storable(str(label)), _LABEL_MAX),
-            parent_id=place.parent_id,
+            label=label_of(own, task, message.name, args, kwargs),
+            parent_id=None if place.parent_id is None else storable(place.parent_id),
             parent_run=place.parent_run,
             key=place.key,
             step_of=place.step_of,
@@ -207,6 +201,14 @@ class Submission:
             kwargs=shown.kwargs,
         )
 
+    def _packed(self, message: Message) -> Stored:
+        """Serialize a message; raises MessageTooLarge, and EncodeError as a publish would."""
+        stored = self._dispatch.pack(message)
+        size = len(stored.body) + len(stored.envelope)
+        if size > self._settings.message_max:
+            raise MessageTooLarge(message.name, size, self._settings.message_max)
+        return stored
+
     # -- where it belongs ------------------------------------------------------------------
 
     def _place(self, message: Message, own: Own) -> Place:
@@ -217,7 +219,7 @@ class Submission:
             return self._places.outside(message)
         if job.active:
             key = own.key if own.key is not None else job.child_key()
-            return Place(job.id, job.run, key=_short(key))
+            return Place(job.id, job.run, key=short_key(key))
         return self._places.in_tail(job, message.id)
 
     def _tasks(self) -> Any:
@@ -227,10 +229,11 @@ class Submission:
 
     def _open(self, group: str, message: Message, own: Own) -> None:
         if group != self._open_group:
+            check_text_of_id("group", group)
             self._store.create_group(
                 group,
                 label=f"group of {message.name}",
-                queue=queue_of(self._app, message.options),
+                queue=storable(queue_of(self._app, message.options)),
                 run_by=own.run_by if own.run_by is not None else acting.get(),
                 system=bool(own.system),
                 low_priority=bool(own.low_priority),
@@ -272,14 +275,12 @@ class Submission:
             }  # fmt: skip
             rows = fetch(connection, "restart", facts)
             if not rows:
-                raise JobExists(
-                    job.id, "not done yet: it or a descendant is unfinished, or held"
-                )
+                raise JobNotDone(job.id)
             self.publish_within(connection, message, rows[0])
 
     def _stand_in(self, message: Message) -> bool:
         """Let the last part of what replaced a job continue that job."""
-        stored = self._dispatch.pack(message)
+        stored = self._packed(message)
         with self._store.database.transaction() as connection:
             facts = {"id": message.id, "envelope": stored.envelope, "body": stored.body}
             rows = fetch(connection, "stand_in", facts | {"due_at": message.due_at})
@@ -303,52 +304,8 @@ def child_id(job: RunningJob, key: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
 
 
-def _own(options: dict[str, Any], headers: dict[str, Any]) -> Own:
-    """Take our options out of Celery's, and what a plain caller put into our header."""
-    hints = (options.get("headers") or {}).get(HEADER) or headers.get(HEADER) or {}
-    if not isinstance(hints, dict) or "dispatch" in hints:
-        hints = {}
-    own = {name: hints[name] for name in _OWN_OPTIONS if hints.get(name) is not None}
-    for name in _OWN_OPTIONS:
-        value = options.pop(name, None)
-        if value is not None:
-            own[name] = value
-    for name in own.keys() & {"run_by", "key"}:
-        own[name] = cut(storable(str(own[name])), _ID_MAX)
-    for name in own.keys() & {"low_priority", "system", "detached"}:
-        own[name] = bool(own[name])
-    return replace(Own(), **own)
-
-
-def _check_id(job_id: str) -> None:
-    if not 0 < len(job_id) <= _ID_MAX:
-        raise SubmissionRefused(
-            f"a task id has 1 to {_ID_MAX} characters; this one has {len(job_id):,}"
-        )
-    if storable(job_id) != job_id:
-        raise SubmissionRefused("a task id must not contain NUL or lone surrogates")
-
-
 def _forget_expiry(message: Message, request: Any) -> None:
     """A job that has started does not expire; Celery hands the old time on to a retry."""
     if message.headers.get("expires") == request.get("expires"):
         message.headers["expires"] = None
         message.options.pop("expiration", None)
-
-
-def _label(task: TaskOptions, name: str, args: Any, kwargs: Any) -> str | None:
-    label: str | Callable[..., str] | None = task.label
-    if not callable(label):
-        return label
-    try:
-        return label(*args, **kwargs)
-    except Exception as error:
-        logger.warning("the label of task %s raised %r; the job has none", name, error)
-        return None
-
-
-def _short(key: str | None) -> str | None:
-    """Keep a key within what an index takes."""
-    if key is None or len(key) <= _KEY_MAX:
-        return key
-    return f"{key[: _KEY_MAX - 64]}{hashlib.sha256(key.encode()).hexdigest()}"

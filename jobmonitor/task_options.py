@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from jobmonitor.settings import Settings
+from jobmonitor.errors import ConfigurationError
+from jobmonitor.settings import Settings, is_number, shown
 
 #: of Celery's own tasks only these are jobs: they run the app's functions
 _OWN_JOBS = frozenset({"celery.map", "celery.starmap"})
+_LIGHTEST, _HEAVIEST = 0.001, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +39,61 @@ def is_tracked(name: str, task: Any) -> bool:
 
 
 def options_of(task: Any, settings: Settings, name: str) -> TaskOptions:
-    """Read the options of a task, or of a name whose task is not registered here."""
-    stoppable = getattr(task, "stoppable", None)
+    """Read the options of a task, or of a name whose task is not registered here.
+
+    Raises ConfigurationError for what an option cannot be.
+    """
+    _choice(task, name, "track", True)
+    stoppable = _choice(task, name, "stoppable", None)
     if stoppable is None and _matches(name, settings.stoppable):
         stoppable = True
     return TaskOptions(
         stoppable=stoppable,
-        restartable=bool(getattr(task, "restartable", False))
+        restartable=_choice(task, name, "restartable", False)
         or _matches(name, settings.restartable),
-        system=bool(getattr(task, "system", False)),
-        low_priority=bool(getattr(task, "low_priority", False)),
+        system=_choice(task, name, "system", False),
+        low_priority=_choice(task, name, "low_priority", False),
         label=_label(task, name),
-        weight=float(getattr(task, "weight", 1.0)),
-        rerun=getattr(task, "on_worker_lost", "rerun") != "fail",
+        weight=_weight(task, name),
+        rerun=_reruns(task, name),
     )
+
+
+def _choice(task: Any, name: str, option: str, default: bool | None) -> Any:
+    value = getattr(task, option, default)
+    if value is default or isinstance(value, bool):
+        return value
+    raise _refused(name, option, "True or False", value)
+
+
+def _weight(task: Any, name: str) -> float:
+    value = getattr(task, "weight", 1.0)
+    if is_number(value) and _LIGHTEST <= value <= _HEAVIEST:
+        return float(value)
+    raise _refused(name, "weight", f"a number from {_LIGHTEST} to {_HEAVIEST:,}", value)
+
+
+def _reruns(task: Any, name: str) -> bool:
+    value = getattr(task, "on_worker_lost", "rerun")
+    if isinstance(value, str) and value in ("rerun", "fail"):
+        return value == "rerun"
+    raise _refused(name, "on_worker_lost", "'rerun' or 'fail'", value)
+
+
+def _refused(name: str, option: str, takes: str, value: Any) -> ConfigurationError:
+    return ConfigurationError(f"task {name}: {option} must be {takes}, not {shown(value)}")
 
 
 def _label(task: Any, name: str) -> str | Callable[..., str] | None:
     if name in _OWN_JOBS:
         return _mapped
     label = getattr(task, "label", None)
-    return getattr(label, "__func__", label) if callable(label) else label
+    if label is None or isinstance(label, str):
+        return label
+    if not callable(label):
+        raise _refused(name, "label", "a text or a callable of the arguments", label)
+    function: Callable[..., str] = getattr(label, "__func__", label)
+    return function
 
 
 def _mapped(task: Any, it: Any) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from jobmonitor.errors import ConfigurationError, JobMonitorError
+from jobmonitor.errors import ConfigurationError, JobMonitorError, WrongProtocol
 from jobmonitor.records.database import check_schema
+from jobmonitor.task_options import options_of
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ def check_or_exit(monitor: Any) -> None:
     """End the worker with the sentence of what is wrong; SystemExit, status 1."""
     try:
         check_app(monitor.app)
+        check_tasks(monitor)
         check_schema(monitor.database)
     except JobMonitorError as error:
         raise SystemExit(f"jobmonitor: {error}") from error
@@ -26,6 +28,8 @@ def check_or_exit(monitor: Any) -> None:
 def check_app(app: Any) -> None:
     """Refuse settings of the app under which jobs would be lost or run twice."""
     conf = app.conf
+    if conf.task_protocol != 2:
+        raise WrongProtocol()
     if conf.worker_deduplicate_successful_tasks:
         raise ConfigurationError(
             "worker_deduplicate_successful_tasks is on: a restarted job would be taken for a "
@@ -36,6 +40,13 @@ def check_app(app: Any) -> None:
             "worker_cancel_long_running_tasks_on_connection_loss is on: it kills jobs that go "
             "on well without the broker; turn it off"
         )
+
+
+def check_tasks(monitor: Any) -> None:
+    """Refuse a task with an option that makes no sense."""
+    for name, task in monitor.app.tasks.items():
+        if not name.startswith("celery."):
+            options_of(task, monitor.settings, name)
 
 
 def say_what_changed(monitor: Any) -> None:
