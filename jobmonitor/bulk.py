@@ -17,7 +17,7 @@ from typing import Any
 from celery import Celery
 
 from jobmonitor import signals
-from jobmonitor.dispatch import Dispatch, Message
+from jobmonitor.dispatch import Dispatch, Message, Stored
 from jobmonitor.errors import DatabaseUnavailable
 from jobmonitor.records.store import NewJob, Store, patiently
 from jobmonitor.states import Status
@@ -59,12 +59,14 @@ class Bulk:
         *,
         patience: float,
         met: Callable[[NewJob, Message], None],
+        keep: Callable[[str, int, Stored], None],
     ) -> None:
         self._app = app
         self._store = store
         self._dispatch = dispatch
         self._patience = patience
         self._met = met
+        self._keep = keep
         self._here = threading.local()
 
     # -- what is collected -----------------------------------------------------------------
@@ -128,8 +130,9 @@ class Bulk:
                 for job, message in items:
                     row = created.get(job.id)
                     if row is not None and row.status == Status.PENDING:
+                        keep = partial(self._keep, job.id, row.dispatch)
                         self._dispatch.publish(
-                            producer, message, row.dispatch, low=row.low_priority
+                            producer, message, row.dispatch, low=row.low_priority, keep=keep
                         )
         except Exception:
             self._take_back(list(created))

@@ -65,8 +65,10 @@ class Submission:
         self._redactor = Redactor(settings.redact, settings.shown_max)
         self._places = Places(app, store)
         self._open_group: str | None = None
-        patience = settings.claim_patience
-        self.bulk = Bulk(app, store, dispatch, patience=patience, met=self._met)
+        self.bulk = Bulk(
+            app, store, dispatch, patience=settings.claim_patience, met=self._met,
+            keep=partial(_keep, store.database.rows),
+        )  # fmt: skip
 
     def send_task_message(self, producer: Any, name: str, message: Any, **options: Any) -> Any:
         """Stand where Celery's own sender stood; the same arguments, the same errors.

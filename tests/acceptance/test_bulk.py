@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -100,6 +101,8 @@ def test_signals_and_headers_are_those_of_a_single_submission(
     finally:
         celery_signals.before_task_publish.disconnect(before)
     assert seen == [(shop.add.name, results[0].id), (shop.traced.name, results[1].id)]
+    kept = shop.monitor.database.rows("reissue", {"id": results[0].id, "dispatch": 1})
+    assert json.loads(kept[0].envelope)["headers"]["colour"] == "red"
 
 
 # -- what is there already, and what goes wrong --------------------------------------------
