@@ -185,3 +185,14 @@ def in_a_chain(shop: Any) -> Any:
     request = _without_ours(result.get(_LONG))
     assert request["parent_id"] == result.parent.id == request["root_id"]
     return [request["args"], request["headers"], result.parent.get(_LONG)]
+
+
+def a_request_class_of_the_app(shop: Any) -> Any:
+    result = shop.with_request.apply_async(task_id="with-request")
+    failed = repr(result.get(_LONG, propagate=False))
+    return [failed, _trace(shop, result.id, "the request failed")]
+
+
+def a_backend_of_the_task(shop: Any) -> Any:
+    result = shop.with_backend.apply_async(task_id="with-backend")
+    return [result.get(_LONG), shop.app.AsyncResult(result.id).state]

@@ -74,3 +74,15 @@ monitor = JobMonitor(app, restartable=["late.touch*"])
 @app.task(name="late.afterwards", base=JobTask, label=lambda word: f"Say {word}")
 def afterwards(word: str) -> str:
     return f"{word} {current_job().id is not None}"
+
+
+class RunsAlone(JobTask):
+    """A base class that calls `run` by itself."""
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        return ["own", current_job().id is not None, self.run(*args, **kwargs)]
+
+
+@app.task(name="late.runs_alone", base=RunsAlone)
+def runs_alone(word: str) -> str:
+    return f"{word} {current_job().id is not None}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery, Task, shared_task
 from celery.exceptions import Ignore, Reject
+from celery.worker.request import Request
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
 from kombu.serialization import register
@@ -105,6 +106,8 @@ app.conf.update(
         by_function,
     ),
 )
+own_backend = app._get_backend()
+own_backend.task_keyprefix = b"own-"
 
 
 def request_of(task: Task) -> dict[str, Any]:
@@ -274,6 +277,24 @@ class Handled(AppTask):
 
 
 handled = app.register_task(Handled())
+
+
+class HeardRequest(Request):
+    """What main does for a task, with more of the app's own."""
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        trace(self.id, "the request failed", self.name)
+        return super().on_failure(exc_info, *args, **options)
+
+
+@app.task(name="styles.with_request", Request=HeardRequest)
+def with_request() -> None:
+    raise ValueError("as asked")
+
+
+@app.task(name="styles.with_backend", backend=own_backend, track_started=True, bind=True)
+def with_backend(self: Task) -> str:
+    return str(self.backend.get_state(self.request.id))
 
 
 @app.task(name="styles.leave")

@@ -37,6 +37,7 @@ def late(
         ("late.bound", "hi True"),
         ("late.shared", "hi True"),
         ("late.afterwards", "hi True"),
+        ("late.runs_alone", ["own", True, "hi True"]),
     ],
 )
 def test_a_task_of_every_kind_is_a_job(late: ModuleType, name: str, value: object) -> None:

@@ -24,6 +24,13 @@ def _listen(shop: Any) -> None:
 
     threading.Thread(target=receive, daemon=True).start()
     assert _listening.wait(_LONG)
+    with shop.app.events.default_dispatcher() as dispatcher:
+
+        def is_heard() -> bool:
+            dispatcher.send("task-probe")
+            return bool(_events)
+
+        eventually(is_heard, within=_LONG, every=0.2)
 
 
 def _heard(shop: Any, task_id: str, kind: str, last: str) -> list[Any]:
