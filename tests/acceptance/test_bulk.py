@@ -144,7 +144,6 @@ def _broker_gone(shop: ModuleType) -> Iterator[None]:
     url, policy = app.conf.broker_url, app.conf.task_publish_retry
     app.conf.broker_url, app.conf.task_publish_retry = "redis://127.0.0.1:1/0", False
     app.conf.broker_write_url = "redis://127.0.0.1:1/0"
-    app.pool.force_close_all()
     app._pool = None
     app.amqp._producer_pool = None
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobmonitor.errors import JobExists, JobFenced, JobStopped
+from jobmonitor.errors import JobExists, JobFenced, JobNotDone, JobStopped
 from jobmonitor.job import Identity, RunningJob
 from jobmonitor.records.attempt_writes import AttemptWrites
 from jobmonitor.records.store import Delivery, Ending, Report, Turn
@@ -43,7 +43,7 @@ class Submit:
         with world.inside(self.inside), world.broken(self.id, self.fails):
             try:
                 world.tasks[self.kind].apply_async(**options)
-            except JobExists as refused:
+            except (JobExists, JobNotDone) as refused:
                 assert str(refused)
                 return "refused"
             except BrokerError:
