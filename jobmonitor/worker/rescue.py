@@ -14,19 +14,24 @@ from typing import Any
 
 from celery.app.task import Context
 from celery.backends.base import DisabledBackend
+from celery.exceptions import TaskRevokedError
 from celery.states import READY_STATES as READY
+from celery.states import REVOKED
 from kombu.exceptions import OperationalError
 
 from jobmonitor.dispatch import Stored
 from jobmonitor.errors import WorkerLost
+from jobmonitor.places import Place, belonging
 from jobmonitor.records.database import fetch
 from jobmonitor.task_options import options_of
 from jobmonitor.worker import presence
+from jobmonitor.worker.chords import ChordKeeper
 
 logger = logging.getLogger(__name__)
 _SILENT = "its worker was silent for {seconds:g} s"
 _GONE = "its worker's process is gone"
 _HOUR = 3600.0
+_CANCELED = "canceled"
 _DAYS_AHEAD = 7
 
 
@@ -36,6 +41,7 @@ class Rescue:
     def __init__(self, monitor: Any) -> None:
         self._monitor = monitor
         self._database = monitor.database
+        self._chords = ChordKeeper(monitor)
         self._days_due = 0.0
 
     def run(self) -> None:
@@ -54,6 +60,7 @@ class Rescue:
             for worker_id, why in lost.items():
                 self.worker_is_lost(worker_id, why)
             self._database.rows("close_groups", {})
+            self._chords.run()
         self._prepare_days()
 
     def _prepare_days(self) -> None:
@@ -169,17 +176,27 @@ class Rescue:
         facts = {"request": request, "store_result": _stores_errors(task, request)}
         backend = self._backend(row.id)
         if row.outbox == "revoke":
-            why = row.revoked_as or "canceled"
-            tell = partial(backend.mark_as_revoked, row.id, why, **facts)
+            why = row.revoked_as or _CANCELED
+            tell = partial(_tell_revoked, backend, row.id, why, facts)
         else:
             error = WorkerLost(row.error)
             tell = partial(backend.mark_as_failure, row.id, error, **facts)
+        place = belonging.set(self._around(row))
         try:
             tell()
         except Exception:
             logger.exception("jobmonitor: Celery could not be told of the end of %s", row.id)
             return False
+        finally:
+            belonging.reset(place)
         return True
+
+    def _around(self, row: Any) -> Place:
+        """Place what is submitted because of this end: not below what is canceled."""
+        if row.outbox == "fail":
+            return Place(row.id)
+        held = self._database.row("held", {"id": row.parent_id}) if row.parent_id else None
+        return Place(row.parent_id) if held and held.hold != "cancel" else Place()
 
     def _context(self, row: Any) -> Context:
         if row.envelope is None:
@@ -196,3 +213,14 @@ def _stores_errors(task: Any, request: Context) -> bool:
     if ignores is None:
         ignores = getattr(task, "ignore_result", False)
     return not ignores or bool(getattr(task, "store_errors_even_if_ignored", False))
+
+
+def _tell_revoked(backend: Any, job_id: str, why: str, facts: dict[str, Any]) -> None:
+    """Tell of a canceled job as of a revoked one, and the chain that waits behind it.
+
+    Celery leaves that chain pending, and a chord that it is in waiting for ever.
+    """
+    backend.mark_as_revoked(job_id, why, **facts)
+    chain = facts["request"].chain
+    if chain:
+        backend._fail_chain(chain, TaskRevokedError(why), state=REVOKED)

@@ -63,6 +63,13 @@ def note(*words: Any) -> Any:
 
 
 @app.task
+def kept(value: Any, name: str) -> Any:
+    """The callback of a canvas: it must run once."""
+    trace(f"kept {name}")
+    return value
+
+
+@app.task
 def errback(task_id: str) -> None:
     trace("errback")
 
@@ -97,6 +104,11 @@ def replaced(self: Task, number: int, by: str) -> Any:
         "itself": lambda: replaced.s(number + 1, "task"),
     }[by]
     return self.replace(replacement())
+
+
+@app.task(bind=True)
+def replaced_by(self: Task, signature: Any) -> Any:
+    return self.replace(chain(self.app.signature(signature), add.s(0)))
 
 
 @app.task(bind=True)
