@@ -21,7 +21,7 @@ from celery import Celery, states
 from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
 
-from jobmonitor import signals
+from jobmonitor import greenlets, signals
 from jobmonitor.current import enter, is_alone_here, leave, running_job
 from jobmonitor.delivered import fix_ids, message_of
 from jobmonitor.dispatch import HEADER, Dispatch
@@ -73,6 +73,8 @@ class Execution:
         self._job_log = JobLog(store.database, settings)
         #: the `worker` row of this process' main; set before the pool starts
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
+        #: jobs that main ends in this very process, as gevent's pool can
+        self.interrupted: set[str] = set()
 
     def run(self, task: Any, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Claim the delivered job and run it; what Celery's tracer is to do comes back.
@@ -205,7 +207,8 @@ class Execution:
             if isinstance(error, JobStopped):
                 signals.job_stopped.send(sender=task.name, job_id=job.id)
             return Ignore(str(error))
-        if isinstance(error, (WorkerShutdown, WorkerTerminate)) or terminate_handler_fired():
+        if self._is_ended_from_outside(task, error):
+            job.active = False
             return error
         if isinstance(error, Retry):
             turn = Turn("retry", "retry", job.scrub(words(error)), retried=True)
@@ -230,6 +233,17 @@ class Execution:
             return error
         self._finish(task, job, self._outcomes.failure(job, error))
         return error
+
+    def _is_ended_from_outside(self, task: Any, error: BaseException) -> bool:
+        """Say whether the worker ends this attempt; what becomes of it is main's to say."""
+        if isinstance(error, (WorkerShutdown, WorkerTerminate)) or terminate_handler_fired():
+            return True
+        if greenlets.is_killed(error):
+            return task.request.id in self.interrupted
+        side = getattr(self._app.jobmonitor, "worker_side", None)
+        of_pool = getattr(side.worker.pool, "timeout", None) if side is not None else None
+        of_job = (task.request.timelimit or (None,))[0]
+        return greenlets.is_over_limit(error, (of_job, task.time_limit, of_pool))
 
     def _ignored(self, task: Any, job: RunningJob) -> None:
         if job.tail.prepared is not None:

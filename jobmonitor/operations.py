@@ -32,6 +32,10 @@ _HELD_ABOVE = {
     Operation.RESUME: "a job above it is canceled",
     Operation.RESTART: "a job above it is stopped or canceled; resume that one first",
 }
+_FENCED = (
+    "{whom}fenced out, not killed: a {pools} pool cannot kill a job; what it still does is not "
+    "recorded, and it ends at its next checkpoint"
+)
 _TEXT_MAX = 500
 
 
@@ -127,7 +131,22 @@ class Operations:
         if not changed and why_not is None:
             why_not = self._late_refusal(request)
         status = after.status if after else None
-        return Outcome(job_id, own or below > 0, status, below, None if own else why_not)
+        note = self._fenced_note(request, changed)
+        return Outcome(
+            job_id, own or below > 0, status, below, note if own else note or why_not
+        )
+
+    def _fenced_note(self, request: Request, changed: set[str]) -> str | None:
+        """Say what a force stop could not kill: it is fenced out, and runs on for a while."""
+        if request.operation is not Operation.FORCE_STOP or not changed:
+            return None
+        rows = self._database.rows("fenced", {"id": request.id, "ids": list(changed)})
+        if not rows:
+            return None
+        alone = len(changed) == 1 and rows[0].itself
+        count = sum(row.jobs for row in rows)
+        whom = "" if alone else f"{count:,} {'job was' if count == 1 else 'jobs were'} "
+        return _FENCED.format(whom=whom, pools=" or ".join(row.pool for row in rows))
 
     def _place(self, job_id: str) -> Any:
         return self._database.row("place", {"id": storable(job_id)})

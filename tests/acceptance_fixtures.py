@@ -49,6 +49,14 @@ def imported_app(name: str, environment: dict[str, str]) -> Iterator[ModuleType]
     os.environ.update(before)
 
 
+@contextmanager
+def tasks_beside(name: str) -> Iterator[ModuleType]:
+    """Import a module with more tasks of the app anew; its workers need `--include`."""
+    sys.modules.pop(name, None)
+    yield importlib.import_module(name)
+    del sys.modules[name]
+
+
 @pytest.fixture(scope="module")
 def shop(environment: dict[str, str]) -> Iterator[ModuleType]:
     """The app, imported anew for this module's servers."""

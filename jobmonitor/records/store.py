@@ -263,11 +263,15 @@ class Store:
 
     def lose(
         self, connection: Connection[Any], job_id: str, *, worker: str, pid: int | None,
-        dispatch: int | None, rerun: bool, lost_max: int, reason: str,
+        dispatch: int | None, rerun: bool, lost_max: int, reason: str, counts: bool = True,
     ) -> Any:  # fmt: skip
-        """Take a job from a process that is gone; the caller publishes, then commits."""
+        """Take a job from a process that is gone; the caller publishes, then commits.
+
+        Where it does not count (a shutdown), the cap on lost workers stays as far away.
+        """
         facts = {"id": job_id, "worker": worker, "pid": pid, "dispatch": dispatch}
         facts |= {"rerun": rerun, "lost_max": lost_max, "reason": reason, "slot": slot()}
+        facts |= {"counts": counts}
         found = fetch(connection, "lose", facts)
         return found[0] if found else None
 

@@ -9,17 +9,19 @@ import logging
 from typing import Any
 
 from jobmonitor.errors import ConfigurationError, JobMonitorError, WrongProtocol
+from jobmonitor.greenlets import patched_too_late
 from jobmonitor.records.database import check_schema
 from jobmonitor.task_options import options_of
 
 logger = logging.getLogger(__name__)
 
 
-def check_or_exit(monitor: Any) -> None:
+def check_or_exit(monitor: Any, pool_cls: Any) -> None:
     """End the worker with the sentence of what is wrong; SystemExit, status 1."""
     try:
         check_app(monitor.app)
         check_tasks(monitor)
+        check_pool(pool_cls)
         check_schema(monitor.database)
     except JobMonitorError as error:
         raise SystemExit(f"jobmonitor: {error}") from error
@@ -47,6 +49,16 @@ def check_tasks(monitor: Any) -> None:
     for name, task in monitor.app.tasks.items():
         if not name.startswith("celery."):
             options_of(task, monitor.settings, name)
+
+
+def check_pool(pool_cls: Any) -> None:
+    """Refuse greenlets that a statement of one job would hold up for all."""
+    if pool_cls.is_green and patched_too_late():
+        name = pool_cls.__module__.rpartition(".")[2]
+        raise ConfigurationError(
+            f"psycopg was imported before {name} patched Python, so one job's statement would "
+            f"hold up all others; start it by `celery -A your_app worker --pool={name}`"
+        )
 
 
 def say_what_changed(monitor: Any) -> None:

@@ -6,10 +6,14 @@ Runs in: the worker's main process.
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
 import uuid
 from pathlib import Path
 from typing import Any
+
+from celery.concurrency.prefork import TaskPool as Prefork
 
 from jobmonitor.records.database import Database
 
@@ -52,16 +56,43 @@ def _signals(pid: int) -> bool:
     return True
 
 
+def pool_kills(pool_cls: type) -> bool:
+    """Say whether this kind of pool runs each job in a process of its own."""
+    return issubclass(pool_cls, Prefork)
+
+
 def register(database: Database, worker_id: str, worker: Any, version: str) -> None:
     """Write the row of this start."""
     database.rows(
         "register_worker",
         {
             "id": worker_id, "node": worker.hostname, "host": this_host(), "pid": os.getpid(),
-            "pool": worker.pool_cls.__module__.rpartition(".")[2], "slots": worker.concurrency,
+            "pool": _pool_name(worker.pool_cls), "slots": worker.concurrency,
             "queues": sorted(worker.app.amqp.queues.consume_from), "version": version,
         },
     )  # fmt: skip
+
+
+def kill_group(pid: int, within: float = 5.0) -> None:
+    """Kill a process of our pool with what its job started, and wait until it is gone."""
+    if pid == os.getpid():
+        return
+    try:
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    deadline = time.monotonic() + within
+    while process_lives(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _pool_name(pool_cls: type) -> str:
+    """The name that `celery worker --pool` takes, or the module of a pool of the app's own."""
+    if pool_kills(pool_cls):
+        return "prefork"
+    name = pool_cls.__module__.rpartition(".")[2]
+    return "threads" if name == "thread" else name
 
 
 def dead_here(database: Database, own_id: str) -> list[str]:

@@ -53,19 +53,37 @@ class JobRequest(Request):
         """Our number of this delivery; None where the producer knew nothing of us."""
         return (self._request_dict.get(HEADER) or {}).get("dispatch")
 
+    # -- taken until acknowledged ----------------------------------------------------------
+
+    def acknowledge(self) -> None:
+        """Celery's own; a greenlet that Celery killed has not ended its job."""
+        if self.id not in self._app.jobmonitor.execution.interrupted:
+            self.side.taken.discard(self)
+        super().acknowledge()
+
+    def reject(self, requeue: bool = False) -> None:
+        """Celery's own."""
+        self.side.taken.discard(self)
+        super().reject(requeue)
+
     # -- force stop ------------------------------------------------------------------------
+
+    @property
+    def process(self) -> int | None:
+        """The process that runs it; a pool of greenlets says something else for it."""
+        return self.worker_pid if self.side.pool_kills else os.getpid()
 
     def force_stop(self, pool: Any, pid: int) -> str:
         """Kill the pool process that runs this attempt, and what the job started."""
         if self.acknowledged or self._force_stopped:
             return "ended already"
+        if not self.side.pool_kills:
+            return "this pool cannot kill; the attempt is fenced out"
         if self.worker_pid is None:
             self._kill_when_accepted = True
             return "not accepted yet; killed when it is"
         if self.worker_pid != pid:
             return "another process runs it"
-        if pid == os.getpid():
-            return "this pool cannot kill; the attempt is fenced out"
         self._force_stopped = True
         try:
             if os.getpgid(pid) == pid:
@@ -77,9 +95,24 @@ class JobRequest(Request):
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Learn the process; kill it if a force stop came first."""
+        self.side.taken.add(self)
         super().on_accepted(pid, time_accepted)
         if self._kill_when_accepted:
             self.force_stop(self.side.worker.pool, pid)
+
+    # -- interrupted by Celery -------------------------------------------------------------
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Celery's revoke of a running task; a greenlet that ends by it did not end itself."""
+        self._app.jobmonitor.execution.interrupted.add(self.id)
+        super().terminate(pool, signal)
+
+    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
+        """Celery's cold shutdown; a pool that cannot end a job waits for it."""
+        if not self.side.pool_kills and not pool.is_green:
+            return
+        self._app.jobmonitor.execution.interrupted.add(self.id)
+        super().cancel(pool, signal, emit_retry)
 
     # -- ends ------------------------------------------------------------------------------
 
@@ -115,7 +148,7 @@ class JobRequest(Request):
     def _lost(self, reason: str) -> Callable[[], Any]:
         """Take the job from the process that died; then acknowledge the old delivery."""
         row = self.side.rescue.lose(
-            self.id, worker=self.side.worker_id, pid=self.worker_pid, dispatch=self.dispatch,
+            self.id, worker=self.side.worker_id, pid=self.process, dispatch=self.dispatch,
             reason=reason,
         )  # fmt: skip
         logger.warning("job %s lost its process: %s", self.id, reason)
@@ -127,9 +160,7 @@ class JobRequest(Request):
 
     def _tell_result(self) -> None:
         if not self._ignore_result:
-            self.side.rescue.tell_result(
-                self.id, worker=self.side.worker_id, pid=self.worker_pid
-            )
+            self.side.rescue.tell_result(self.id, worker=self.side.worker_id, pid=self.process)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A hard time limit is an end: the row first, then Celery's side, then the ack."""
@@ -144,7 +175,7 @@ class JobRequest(Request):
         self.side.monitor.store.end_by_main(
             self.id,
             worker=self.side.worker_id,
-            pid=self.worker_pid,
+            pid=self.process,
             dispatch=self.dispatch,
             reason=f"TimeLimitExceeded: hard time limit of {timeout:g} s",
         )

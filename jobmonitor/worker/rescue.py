@@ -28,8 +28,10 @@ from jobmonitor.worker import presence
 from jobmonitor.worker.chords import ChordKeeper
 
 logger = logging.getLogger(__name__)
+BROKER_ERRORS = (OperationalError, OSError)
 _SILENT = "its worker was silent for {seconds:g} s"
 _GONE = "its worker's process is gone"
+_SHUT_DOWN = "its worker was shut down"
 _HOUR = 3600.0
 _CANCELED = "canceled"
 _DAYS_AHEAD = 7
@@ -87,15 +89,35 @@ class Rescue:
             "jobmonitor: worker %s is lost (%s), %d jobs", worker_id, reason, len(held)
         )
 
+    def hand_back(self, worker_id: str, ids: list[str]) -> None:
+        """Publish again what a worker that was shut down did not finish; its pool has ended.
+
+        It does not count as lost. What still runs is killed first, so nothing runs twice.
+        """
+        rows = self._database.rows("left_behind", {"worker": worker_id, "ids": ids})
+        for row in rows:
+            if row.is_done:
+                self.tell_result(row.id, worker=worker_id, pid=None)
+                continue
+            presence.kill_group(row.worker_pid)
+            lost = self.lose(
+                row.id, worker=worker_id, pid=row.worker_pid, dispatch=row.dispatch,
+                reason=_SHUT_DOWN, counts=False,
+            )  # fmt: skip
+            if lost is not None:
+                logger.warning("jobmonitor: job %s was not finished: %s", row.id, lost.outcome)
+
     def lose(
-        self, job_id: str, *, worker: str, pid: int | None, dispatch: int | None, reason: str
-    ) -> Any:
+        self, job_id: str, *, worker: str, pid: int | None, dispatch: int | None, reason: str,
+        counts: bool = True,
+    ) -> Any:  # fmt: skip
         """Take one job from a process that is gone and publish it again; what became of it."""
         settings = self._monitor.settings
         with self._database.transaction() as connection:
             row = self._monitor.store.lose(
                 connection, job_id, worker=worker, pid=pid, dispatch=dispatch,
                 rerun=self._reruns(job_id), lost_max=settings.lost_max, reason=reason,
+                counts=counts,
             )  # fmt: skip
             if row is not None and row.outcome in {"again", "tail"}:
                 self._monitor.dispatch.publish_again(row)
@@ -151,7 +173,7 @@ class Rescue:
                 restore = getattr(qos, "restore_visible", None)
                 if restore is not None:
                     restore(num=100_000)
-        except (OperationalError, OSError) as error:
+        except BROKER_ERRORS as error:
             logger.warning("jobmonitor: deliveries were not restored: %r", error)
 
     # -- outbox ----------------------------------------------------------------------------

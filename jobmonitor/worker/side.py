@@ -1,11 +1,12 @@
-"""The threads beside the pool: one beats and rescues, one writes the ends that main decided.
+"""The threads beside the pool: one beats, one rescues, one writes the ends that main decided.
 
-Runs in: the worker's main process. Neither thread touches the broker's channel of the consumer:
+Runs in: the worker's main process. None of them touches the broker's channel of the consumer:
 what must happen there (ack, kill) is handed to the event loop.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import queue
 import threading
@@ -19,8 +20,9 @@ from celery.worker import state as worker_state
 from jobmonitor import signals
 from jobmonitor.errors import DatabaseUnavailable
 from jobmonitor.worker import presence
+from jobmonitor.worker.beat import Beat
 from jobmonitor.worker.checks import say_what_changed
-from jobmonitor.worker.rescue import Rescue
+from jobmonitor.worker.rescue import BROKER_ERRORS, Rescue
 
 logger = logging.getLogger(__name__)
 _VERSION = "0.1.0"
@@ -36,32 +38,58 @@ class WorkerSide:
         self.worker_id: str = monitor.execution.worker
         self.rescue = Rescue(monitor)
         self._ends: queue.SimpleQueue[End | None] = queue.SimpleQueue()
+        self._leaves = False
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._doubted: set[tuple[str, int]] = set()
+        settings = monitor.settings
+        self._beat = Beat(settings.database_url, self.worker_id, settings.beat_interval)
+        #: deliveries that a process of the pool has taken and that are not acknowledged
+        self.taken: set[Any] = set()
+        #: whether a job's process can be killed without another job's
+        self.pool_kills = presence.pool_kills(worker.pool_cls)
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Register, then start both threads; daemons, so that nothing outlives the worker."""
+        """Register, then start the threads; nothing of them outlives the worker."""
         presence.register(self.monitor.database, self.worker_id, self.worker, _VERSION)
         say_what_changed(self.monitor)
-        for name, target in (("beat", self._beat), ("ends", self._write_ends)):
+        self._beat.start()
+        for name, target in (("rounds", self._go_round), ("ends", self._write_ends)):
             thread = threading.Thread(target=target, name=f"jobmonitor-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Finish the ends that wait, then say that this worker is gone."""
-        if self._stopping.is_set():
+        """Say good-bye when the pool has ended: what it did not finish goes back.
+
+        Jobs in threads end before the interpreter does; until then they are held, and the
+        worker beats.
+        """
+        if self._leaves:
             return
+        self._leaves = True
+        if self._jobs_outlive_pool():
+            atexit.register(self._say_good_bye)
+        else:
+            self._say_good_bye()
+
+    def _jobs_outlive_pool(self) -> bool:
+        threads = getattr(getattr(self.worker.pool, "executor", None), "_threads", ())
+        return any(thread.is_alive() for thread in threads)
+
+    def _say_good_bye(self) -> None:
         self._stopping.set()
         self._ends.put(None)
         for thread in self._threads:
             thread.join(timeout=5)
+        self._beat.stop(within=5)
         try:
+            left = [request.id for request in self.taken | set(worker_state.reserved_requests)]
+            self.rescue.hand_back(self.worker_id, left)
             self.monitor.database.rows("end_worker", {"id": self.worker_id})
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, *BROKER_ERRORS) as error:
             logger.warning("jobmonitor: the end of this worker is not recorded: %s", error)
 
     # -- ends that main decided ------------------------------------------------------------
@@ -116,24 +144,20 @@ class WorkerSide:
             self.rescue.empty_outbox(job_id)
         return row
 
-    # -- the beat --------------------------------------------------------------------------
+    # -- rounds ----------------------------------------------------------------------------
 
-    def _beat(self) -> None:
+    def _go_round(self) -> None:
         interval = self.monitor.settings.beat_interval
         while True:
             try:
-                self._beat_once()
+                self.rescue.run()
+                self._end_what_is_no_longer_ours()
             except DatabaseUnavailable as error:
-                logger.warning("jobmonitor: no beat: %s", error)
+                logger.warning("jobmonitor: no rescue: %s", error)
             except Exception:
-                logger.exception("jobmonitor: a beat failed")
+                logger.exception("jobmonitor: a rescue failed")
             if self._stopping.wait(interval):
                 return
-
-    def _beat_once(self) -> None:
-        self.monitor.database.rows("beat", {"id": self.worker_id})
-        self.rescue.run()
-        self._end_what_is_no_longer_ours()
 
     def _end_what_is_no_longer_ours(self) -> None:
         """Kill attempts that were fenced out though no control message came; seen twice."""
@@ -142,7 +166,7 @@ class WorkerSide:
             for r in list(worker_state.active_requests)
             if r.worker_pid and hasattr(r, "force_stop")
         }
-        if not active:
+        if not active or not self.pool_kills:
             self._doubted = set()
             return
         rows = self.monitor.database.rows("whose", {"ids": list(active)})

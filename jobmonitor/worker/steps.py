@@ -27,7 +27,7 @@ class JobMonitorStep(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self.side: Any = None
         self.monitor = parent.app.jobmonitor
-        check_or_exit(self.monitor)
+        check_or_exit(self.monitor, parent.pool_cls)
         self._name_worker(parent)
         parent.prefetch_multiplier = 1  # read from the settings before the app was hardened
         self._keep_own_requests(parent.app)
@@ -52,7 +52,20 @@ class JobMonitorStep(bootsteps.StartStopStep):
         self.side = WorkerSide(self.monitor, parent)
         self.monitor.worker_side = self.side
         self.side.start()
+        self._be_last(parent.blueprint)
         celery_signals.worker_shutdown.connect(self._say_good_bye, sender=parent)
+
+    def _be_last(self, blueprint: Any) -> None:
+        """Come after the pool also in a cold shutdown, of which Celery sends no signal."""
+        stopped = blueprint.on_stopped
+
+        def on_stopped() -> None:
+            try:
+                stopped()
+            finally:
+                self._say_good_bye()
+
+        blueprint.on_stopped = on_stopped
 
     def _say_good_bye(self, **_: Any) -> None:
         """End the threads when the pool has ended: until then its jobs are held."""

@@ -1,6 +1,6 @@
 -- force_stop: what is stopping is Stopped now; its attempt is fenced out, and held, so that what
 -- its process still submits is born Stopped. The answer names the worker and process that still
--- run it. O(ids).
+-- run it; where its pool cannot kill, the audit says so. O(ids).
 WITH old AS (
     SELECT id, status, worker, worker_pid, job_held(root_id, id, parent_id) AS hold FROM job
     WHERE id = ANY(%(ids)s) AND status = 'stopping' AND (stoppable OR NOT system)
@@ -17,7 +17,11 @@ WITH old AS (
     RETURNING job.*, old.status AS was
 ), noted AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
-    SELECT id, 'force-stop', %(actor)s, was, status, %(reason)s FROM changed ORDER BY id
+    SELECT changed.id, 'force-stop', %(actor)s, was, status, concat_ws('; ', %(reason)s::text,
+        'fenced out, not killed: a ' || w.pool || ' pool cannot kill a job')
+    FROM changed LEFT JOIN worker w
+        ON w.id = changed.worker AND w.ended_at IS NULL AND w.pool <> 'prefork'
+    ORDER BY changed.id
 ), held AS (
     INSERT INTO job_hold AS h (job_id, root_id, operation, held_by)
     SELECT changed.id, root_id, 'stop', %(actor)s FROM changed JOIN old ON old.id = changed.id

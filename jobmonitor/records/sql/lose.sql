@@ -2,8 +2,8 @@
 -- outcome 'again' (publish it, with dispatch + 1), 'stopped', 'canceled', 'failed' (the cap, or
 -- its task must not run twice), 'tail' (finished, its continuation is owed). Fenced by worker and
 -- by attempt, so that a job which is held by somebody else is left alone.
--- Not counted as lost where nothing had started; of what was stopped meanwhile it is only noted
--- that its message is gone. O(1) by id.
+-- Not counted as lost where nothing had started or the worker was shut down; of what was stopped
+-- meanwhile it is only noted that its message is gone. O(1) by id.
 WITH old AS (
     SELECT job.*, CASE WHEN stoppable OR NOT system
                THEN job_held(root_id, id, parent_id) END AS hold FROM job
@@ -21,7 +21,7 @@ WITH old AS (
         WHEN status = 'pending' THEN 'again'
         WHEN status = 'finished' THEN 'tail'
         WHEN status = 'stopping' THEN 'stopped'
-        WHEN lost >= %(lost_max)s OR NOT %(rerun)s THEN 'failed'
+        WHEN %(counts)s AND lost >= %(lost_max)s OR NOT %(rerun)s THEN 'failed'
         ELSE 'again' END AS outcome
     FROM old
 ), changed AS (
@@ -31,18 +31,20 @@ WITH old AS (
         dispatch = job.dispatch + (outcome IN ('again', 'tail'))::int,
         taken_dispatch = CASE WHEN outcome = 'stopped' THEN job.dispatch
             ELSE job.taken_dispatch END,
-        lost = job.lost + (judged.status = 'running')::int,
+        lost = job.lost + (judged.status = 'running' AND %(counts)s)::int,
         pending_because = CASE
             WHEN judged.status = 'stopped' OR judged.status = 'pending' AND outcome <> 'canceled'
             THEN job.pending_because WHEN outcome <> 'again' THEN NULL
-            WHEN job.lost > 0 THEN 'retry' ELSE 'queued' END,
+            WHEN job.lost > 0 AND %(counts)s THEN 'retry' ELSE 'queued' END,
         due_at = CASE
             WHEN judged.status = 'stopped' OR judged.status = 'pending' AND outcome <> 'canceled'
             THEN job.due_at WHEN outcome <> 'again' THEN NULL
+            WHEN NOT %(counts)s THEN NULL
             WHEN job.lost = 1 THEN clock_timestamp() + interval '30 s'
             WHEN job.lost >= 2 THEN clock_timestamp() + interval '5 min' END,
         waiting_since = CASE WHEN outcome <> 'again' THEN NULL
             WHEN judged.status = 'pending' THEN job.waiting_since
+            WHEN NOT %(counts)s THEN clock_timestamp()
             WHEN job.lost = 1 THEN clock_timestamp() + interval '30 s'
             WHEN job.lost >= 2 THEN clock_timestamp() + interval '5 min'
             ELSE clock_timestamp() END,
@@ -61,7 +63,9 @@ WITH old AS (
     RETURNING job.*, outcome, judged.status AS was
 ), noted AS (
     INSERT INTO job_event (job_id, event, from_status, to_status, reason)
-    SELECT id, 'worker lost', was, status, %(reason)s FROM changed WHERE outcome <> 'tail' AND was <> 'stopped'
+    SELECT id, CASE WHEN %(counts)s THEN 'worker lost' ELSE 'worker shut down' END, was, status,
+           %(reason)s
+    FROM changed WHERE outcome <> 'tail' AND was <> 'stopped'
 ), logged AS (
     INSERT INTO job_log (job_id, run, attempt, at, level, logger, message)
     SELECT id, run, attempt, clock_timestamp(), 40, 'jobmonitor.job', %(reason)s FROM changed

@@ -20,6 +20,7 @@ WITH old AS (
 SELECT id, status FROM changed
 UNION
 SELECT e.job_id, 'stopped' FROM job_hold h
-JOIN job_event e ON e.job_id = ANY(%(ids)s) AND e.event IN ('refused', 'worker lost')
-    AND e.to_status = 'stopped' AND e.at > h.held_at
+JOIN job_event e ON e.job_id = ANY(%(ids)s)
+    AND e.event IN ('refused', 'worker lost', 'worker shut down') AND e.to_status = 'stopped'
+    AND e.at > h.held_at
 WHERE h.job_id = %(id)s
