@@ -14,10 +14,8 @@ from celery import Signature, chain, chord, group
 from celery.canvas import StampingVisitor
 from celery.result import GroupResult, ResultBase
 
-from tests.acceptance import canvas_app as shop
-
-add, double, total, gather = shop.add, shop.double, shop.total, shop.gather
-note, stamps, replaced, fail = shop.note, shop.stamps, shop.replaced, shop.fail
+#: makes a canvas of the tasks of `canvas_app`; that is imported where it is to run
+Make = Callable[[Any], Signature]
 
 
 class ByWord(StampingVisitor):
@@ -36,110 +34,126 @@ def stamped(canvas: Signature) -> Signature:
     return canvas
 
 
-CANVASES: dict[str, Callable[[], Signature]] = {
-    "chain": lambda: chain(add.s(1, 1), add.s(2), double.s()),
-    "chain by pipes": lambda: add.s(1, 1) | double.s() | add.s(1),
-    "chain of one": lambda: chain(add.s(1, 1)),
-    "chain with an immutable step": lambda: chain(add.s(1, 1), add.si(5, 5), double.s()),
-    "chain with a partial": lambda: chain(add.s(1, 1), add.s(b=7)),
-    "chain that fails": lambda: chain(add.s(1, 1), fail.s(), double.s()),
-    "chain of chains": lambda: chain(
-        chain(add.s(1, 1), double.s()), chain(add.s(3), double.s())
+CANVASES: dict[str, Make] = {
+    "chain": lambda t: chain(t.add.s(1, 1), t.add.s(2), t.double.s()),
+    "chain by pipes": lambda t: t.add.s(1, 1) | t.double.s() | t.add.s(1),
+    "chain of one": lambda t: chain(t.add.s(1, 1)),
+    "chain with an immutable step": lambda t: chain(
+        t.add.s(1, 1), t.add.si(5, 5), t.double.s()
     ),
-    "group": lambda: group(add.s(n, n) for n in range(5)),
-    "group of chains": lambda: group(chain(add.s(n, n), double.s()) for n in range(3)),
-    "group of groups": lambda: group(group(add.s(1, 1), add.s(2, 2)), add.s(3, 3)),
-    "group that fails": lambda: group(add.s(1, 1), fail.s()),
-    "group with a retry": lambda: group(shop.retried.s(1), add.s(1, 1)),
-    "empty group": lambda: group(),
-    "chunks": lambda: add.chunks(zip(range(7), range(7), strict=True), 3),
-    "chunks as a group": lambda: add.chunks([(1, 1), (2, 2), (3, 3)], 2).group(),
-    "map": lambda: double.map([1, 2, 3]),
-    "starmap": lambda: add.starmap([(1, 1), (2, 2)]),
-    "stamps": lambda: stamped(chain(stamps.s(), gather.s())),
-    "stamps in a group": lambda: stamped(group(stamps.s(), stamps.s())),
-    "partial that is completed later": lambda: add.s(3).clone((4,)),
-    "immutable with a parent's value": lambda: chain(add.s(1, 1), note.si("alone")),
-    "replace by a task": lambda: replaced.s(1, "task"),
-    "replace by a chain": lambda: replaced.s(1, "chain"),
-    "replace by a replacement": lambda: replaced.s(1, "itself"),
-    "replace in a chain": lambda: chain(add.s(1, 1), replaced.s("task"), double.s()),
-    "replace by a chain in a chain": lambda: chain(
-        add.s(1, 1), replaced.s("chain"), double.s()
+    "chain with a partial": lambda t: chain(t.add.s(1, 1), t.add.s(b=7)),
+    "chain that fails": lambda t: chain(t.add.s(1, 1), t.fail.s(), t.double.s()),
+    "chain of chains": lambda t: chain(
+        chain(t.add.s(1, 1), t.double.s()), chain(t.add.s(3), t.double.s())
     ),
-    "replace first in a chain": lambda: chain(replaced.s(1, "chain"), double.s()),
+    "group": lambda t: group(t.add.s(n, n) for n in range(5)),
+    "group of chains": lambda t: group(chain(t.add.s(n, n), t.double.s()) for n in range(3)),
+    "group of groups": lambda t: group(group(t.add.s(1, 1), t.add.s(2, 2)), t.add.s(3, 3)),
+    "group that fails": lambda t: group(t.add.s(1, 1), t.fail.s()),
+    "group with a retry": lambda t: group(t.retried.s(1), t.add.s(1, 1)),
+    "empty group": lambda t: group(),
+    "chunks": lambda t: t.add.chunks(zip(range(7), range(7), strict=True), 3),
+    "chunks as a group": lambda t: t.add.chunks([(1, 1), (2, 2), (3, 3)], 2).group(),
+    "map": lambda t: t.double.map([1, 2, 3]),
+    "starmap": lambda t: t.add.starmap([(1, 1), (2, 2)]),
+    "stamps": lambda t: stamped(chain(t.stamps.s(), t.gather.s())),
+    "stamps in a group": lambda t: stamped(group(t.stamps.s(), t.stamps.s())),
+    "partial that is completed later": lambda t: t.add.s(3).clone((4,)),
+    "immutable with a parent's value": lambda t: chain(t.add.s(1, 1), t.note.si("alone")),
+    "replace by a task": lambda t: t.replaced.s(1, "task"),
+    "replace by a chain": lambda t: t.replaced.s(1, "chain"),
+    "replace by a replacement": lambda t: t.replaced.s(1, "itself"),
+    "replace in a chain": lambda t: chain(t.add.s(1, 1), t.replaced.s("task"), t.double.s()),
+    "replace by a chain in a chain": lambda t: chain(
+        t.add.s(1, 1), t.replaced.s("chain"), t.double.s()
+    ),
+    "replace first in a chain": lambda t: chain(t.replaced.s(1, "chain"), t.double.s()),
 }
-NEED_CHORDS: dict[str, Callable[[], Signature]] = {
-    "chord": lambda: chord([add.s(n, n) for n in range(5)], gather.s("body")),
-    "chord of one": lambda: chord([add.s(1, 1)], gather.s()),
-    "chord without a header": lambda: chord([], gather.s()),
-    "chord with an immutable body": lambda: chord([add.s(1, 1), add.s(2, 2)], add.si(1, 2)),
-    "chord whose header fails": lambda: chord([add.s(1, 1), fail.s()], gather.s()),
-    "chord whose body fails": lambda: chord([add.s(1, 1), add.s(1, 2)], fail.s()),
-    "chord with a retry": lambda: chord([shop.retried.s(1), add.s(1, 1)], gather.s()),
-    "chord of chains": lambda: chord(
-        [chain(add.s(n, 1), double.s()) for n in range(3)], gather.s()
+NEED_CHORDS: dict[str, Make] = {
+    "chord": lambda t: chord([t.add.s(n, n) for n in range(5)], t.gather.s("body")),
+    "chord of one": lambda t: chord([t.add.s(1, 1)], t.gather.s()),
+    "chord without a header": lambda t: chord([], t.gather.s()),
+    "chord with an immutable body": lambda t: chord(
+        [t.add.s(1, 1), t.add.s(2, 2)], t.add.si(1, 2)
     ),
-    "chord of groups": lambda: chord([group(add.s(1, 1), add.s(2, 2)), add.s(3, 3)], total.s()),
-    "chord of chords": lambda: chord(
-        [chord([add.s(1, 1), add.s(2, 2)], total.s()), add.s(3, 3)], gather.s()
+    "chord whose header fails": lambda t: chord([t.add.s(1, 1), t.fail.s()], t.gather.s()),
+    "chord whose body fails": lambda t: chord([t.add.s(1, 1), t.add.s(1, 2)], t.fail.s()),
+    "chord with a retry": lambda t: chord([t.retried.s(1), t.add.s(1, 1)], t.gather.s()),
+    "chord of chains": lambda t: chord(
+        [chain(t.add.s(n, 1), t.double.s()) for n in range(3)], t.gather.s()
     ),
-    "chord with a chain as body": lambda: chord(
-        [add.s(1, 1), add.s(2, 2)], chain(total.s(), double.s())
+    "chord of groups": lambda t: chord(
+        [group(t.add.s(1, 1), t.add.s(2, 2)), t.add.s(3, 3)], t.total.s()
     ),
-    "chord with a group as body": lambda: chord(
-        [add.s(1, 1), add.s(2, 2)], group(total.s(), gather.s())
+    "chord of chords": lambda t: chord(
+        [chord([t.add.s(1, 1), t.add.s(2, 2)], t.total.s()), t.add.s(3, 3)], t.gather.s()
     ),
-    "chord then a step": lambda: chord([add.s(1, 1), add.s(2, 2)], total.s()) | double.s(),
-    "group then a step": lambda: chain(group(add.s(1, 1), add.s(2, 2)), total.s(), double.s()),
-    "group then a group": lambda: chain(
-        group(add.s(1, 1), add.s(2, 2)), group(total.s(), gather.s())
+    "chord with a chain as body": lambda t: chord(
+        [t.add.s(1, 1), t.add.s(2, 2)], chain(t.total.s(), t.double.s())
     ),
-    "chord in a chain": lambda: chain(
-        add.s(1, 1), chord([add.s(1), add.s(2)], total.s()), double.s()
+    "chord with a group as body": lambda t: chord(
+        [t.add.s(1, 1), t.add.s(2, 2)], group(t.total.s(), t.gather.s())
     ),
-    "group in a chain": lambda: chain(
-        add.s(1, 1), group(add.s(1), add.s(2)), total.s(), double.s()
+    "chord then a step": lambda t: (
+        chord([t.add.s(1, 1), t.add.s(2, 2)], t.total.s()) | t.double.s()
     ),
-    "chain in a chord in a chain": lambda: chain(
-        add.s(1, 1), chord([chain(add.s(1), double.s()), add.s(2)], total.s()), double.s()
+    "group then a step": lambda t: chain(
+        group(t.add.s(1, 1), t.add.s(2, 2)), t.total.s(), t.double.s()
     ),
-    "group of chords": lambda: group(
-        chord([add.s(1, 1), add.s(2, 2)], total.s()), chord([add.s(3, 3)], total.s())
+    "group then a group": lambda t: chain(
+        group(t.add.s(1, 1), t.add.s(2, 2)), group(t.total.s(), t.gather.s())
     ),
-    "chunks in a chord": lambda: chord(
-        add.chunks([(1, 1), (2, 2), (3, 3)], 2).group(), gather.s()
+    "chord in a chain": lambda t: chain(
+        t.add.s(1, 1), chord([t.add.s(1), t.add.s(2)], t.total.s()), t.double.s()
     ),
-    "map in a chord": lambda: chord([double.map([1, 2]), add.starmap([(1, 1)])], gather.s()),
-    "stamps in a chord": lambda: stamped(chord([stamps.s(), stamps.s()], gather.s())),
-    "stamped body": lambda: stamped(chord([add.s(1, 1)], stamps.s())),
-    "replace by a group": lambda: replaced.s(1, "group"),
-    "replace by a chord": lambda: replaced.s(1, "chord"),
-    "replace by a chain of a group": lambda: replaced.s(1, "chain of group"),
-    "replace by a group in a chain": lambda: chain(
-        add.s(1, 1), replaced.s("group"), gather.s()
+    "group in a chain": lambda t: chain(
+        t.add.s(1, 1), group(t.add.s(1), t.add.s(2)), t.total.s(), t.double.s()
     ),
-    "replace by a chord in a chain": lambda: chain(
-        add.s(1, 1), replaced.s("chord"), double.s()
+    "chain in a chord in a chain": lambda t: chain(
+        t.add.s(1, 1),
+        chord([chain(t.add.s(1), t.double.s()), t.add.s(2)], t.total.s()),
+        t.double.s(),
     ),
-    "replace in a chord": lambda: chord([replaced.s(1, "task"), add.s(2, 2)], gather.s()),
-    "replace by a chain in a chord": lambda: chord(
-        [replaced.s(1, "chain"), add.s(2, 2)], gather.s()
+    "group of chords": lambda t: group(
+        chord([t.add.s(1, 1), t.add.s(2, 2)], t.total.s()), chord([t.add.s(3, 3)], t.total.s())
     ),
-    "replace by a group in a chord": lambda: chord(
-        [replaced.s(1, "group"), add.s(2, 2)], gather.s()
+    "chunks in a chord": lambda t: chord(
+        t.add.chunks([(1, 1), (2, 2), (3, 3)], 2).group(), t.gather.s()
     ),
-    "replace by a chord in a group": lambda: group(replaced.s(1, "chord"), add.s(2, 2)),
-    "replace the body": lambda: chord(
-        [add.s(1, 1), add.s(2, 2)], chain(total.s(), replaced.s("chain"))
+    "map in a chord": lambda t: chord(
+        [t.double.map([1, 2]), t.add.starmap([(1, 1)])], t.gather.s()
+    ),
+    "stamps in a chord": lambda t: stamped(chord([t.stamps.s(), t.stamps.s()], t.gather.s())),
+    "stamped body": lambda t: stamped(chord([t.add.s(1, 1)], t.stamps.s())),
+    "replace by a group": lambda t: t.replaced.s(1, "group"),
+    "replace by a chord": lambda t: t.replaced.s(1, "chord"),
+    "replace by a chain of a group": lambda t: t.replaced.s(1, "chain of group"),
+    "replace by a group in a chain": lambda t: chain(
+        t.add.s(1, 1), t.replaced.s("group"), t.gather.s()
+    ),
+    "replace by a chord in a chain": lambda t: chain(
+        t.add.s(1, 1), t.replaced.s("chord"), t.double.s()
+    ),
+    "replace in a chord": lambda t: chord(
+        [t.replaced.s(1, "task"), t.add.s(2, 2)], t.gather.s()
+    ),
+    "replace by a chain in a chord": lambda t: chord(
+        [t.replaced.s(1, "chain"), t.add.s(2, 2)], t.gather.s()
+    ),
+    "replace by a group in a chord": lambda t: chord(
+        [t.replaced.s(1, "group"), t.add.s(2, 2)], t.gather.s()
+    ),
+    "replace by a chord in a group": lambda t: group(t.replaced.s(1, "chord"), t.add.s(2, 2)),
+    "replace the body": lambda t: chord(
+        [t.add.s(1, 1), t.add.s(2, 2)], chain(t.total.s(), t.replaced.s("chain"))
     ),
 }
-ONLY_REDIS: dict[str, Callable[[], Signature]] = {
-    "add to chord": lambda: chord([shop.extends_chord.s(1), add.s(2, 2)], total.s()),
+ONLY_REDIS: dict[str, Make] = {
+    "add to chord": lambda t: chord([t.extends_chord.s(1), t.add.s(2, 2)], t.total.s()),
 }
 
 
-def canvases(result_url: str) -> dict[str, Callable[[], Signature]]:
+def canvases(result_url: str) -> dict[str, Make]:
     """Choose what makes sense with a result backend."""
     return CANVASES | NEED_CHORDS | (ONLY_REDIS if result_url.startswith("redis") else {})
 
@@ -167,11 +181,14 @@ def shape(result: ResultBase | None) -> Any:
     return [result.state, len(result.children or ()), shape(result.parent)]
 
 
-def run_all(result_url: str) -> dict[str, Any]:
+def run_all(shop: Any) -> dict[str, Any]:
     """Submit everything, then collect."""
-    results = {name: make().apply_async() for name, make in canvases(result_url).items()}
+    made = canvases(shop.app.conf.result_backend)
+    results = {name: make(shop).apply_async() for name, make in made.items()}
     return {name: [outcome(result), shape(result)] for name, result in results.items()}
 
 
 if __name__ == "__main__":
-    json.dump(run_all(shop.app.conf.result_backend), sys.stdout)
+    from tests.acceptance import canvas_app
+
+    json.dump(run_all(canvas_app), sys.stdout)
