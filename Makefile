@@ -1,6 +1,7 @@
 # All that is needed is Python >= 3.11 and make; the rest is installed into .venv at the first run.
 #   make demo            the app of celery_app.py with servers, workers and panel; FRESH=1 starts anew
 #   make test            every check, in the order format, lint, types, import contracts, tests
+#   make bench           what jobmonitor costs against plain Celery; a quarter of an hour
 #   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
@@ -14,13 +15,16 @@ UV := $(BIN)/uv --quiet
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test browser format lint lock clean
+.PHONY: demo test bench browser format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: lint browser
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+bench: .venv/installed
+	$(BIN)/python -m tests.benchmarks
 
 # Debian's chromium, from CHROMIUM or the PATH; without one browser tests are skipped, in CI they fail.
 browser:
