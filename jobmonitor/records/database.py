@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -44,6 +45,8 @@ _MISSING = (
     psycopg.errors.UndefinedColumn,
 )  # fmt: skip
 _VERSION_TABLE = "jobmonitor_version"
+_LONGEST_WAIT = 30.0
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _can_mask = hasattr(signal, "pthread_sigmask") and hasattr(signal, "SIGUSR1")
 
 
@@ -54,14 +57,24 @@ def statement(name: str) -> bytes:
 
 
 class Database:
-    """The address of a database and this process's pool of connections to it."""
+    """The address of a database and this process's pool of connections to it.
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    So many connections are lent at once, to whatever number of threads or greenlets; the others
+    wait. Who has one and asks for another inside gets it without waiting.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = _readable(_with_driver(url))
         self._pool_size = pool_size
         self._engine: Engine | None = None
         self._pid = 0
+        self._begin_anew()
+        _databases.add(self)
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()
+        self._free = threading.Semaphore(self._pool_size)
+        self._here = threading.local()
 
     @property
     def engine(self) -> Engine:
@@ -80,11 +93,26 @@ class Database:
             self.url,
             isolation_level="AUTOCOMMIT",
             pool_size=self._pool_size,
-            max_overflow=64,
+            max_overflow=2 * self._pool_size,
             pool_reset_on_return=None,
             connect_args={"application_name": "jobmonitor", "connect_timeout": 5},
         )
         self._pid = os.getpid()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until this thread or greenlet may have a connection; not where it has one."""
+        depth = getattr(self._here, "depth", 0)
+        if not depth and not self._free.acquire(timeout=_LONGEST_WAIT):
+            busy = TimeoutError(f"all {self._pool_size} connections of this process are in use")
+            raise DatabaseUnavailable(self.address, busy)
+        self._here.depth = depth + 1
+        try:
+            yield
+        finally:
+            self._here.depth = depth
+            if not depth:
+                self._free.release()
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -93,7 +121,7 @@ class Database:
         Raises DatabaseUnavailable where no connection can be made or it breaks meanwhile,
         NotMigrated where the tables are missing.
         """
-        with soft_limit_held_back():
+        with soft_limit_held_back(), self._turn():
             try:
                 pooled = self.engine.raw_connection()
             except Exception as error:
@@ -123,7 +151,7 @@ class Database:
 
         Raises QueryRefused where a statement takes longer than `limit` seconds.
         """
-        with soft_limit_held_back():
+        with soft_limit_held_back(), self._turn():
             try:
                 with self.engine.connect() as connection, _limited(connection, limit):
                     yield connection
@@ -290,3 +318,12 @@ def soft_limit_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _after_fork() -> None:
+    """Forget locks and turns that threads of the parent hold; they are not here."""
+    for database in list(_databases):
+        database._begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

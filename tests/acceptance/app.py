@@ -24,6 +24,7 @@ app.conf.update(
     result_backend=os.environ.get("RESULT_URL") or None,
     beat_schedule={},
     worker_hijack_root_logger=False,
+    worker_soft_shutdown_timeout=float(os.environ.get("SOFT_SHUTDOWN", 0)),
 )
 if os.environ.get("OWN_LOGGING"):
     celery_signals.setup_logging.connect(

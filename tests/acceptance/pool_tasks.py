@@ -74,24 +74,20 @@ def too_long_in_greenlet() -> None:
 
 
 @app.task
-def wait_forever() -> None:
+def wait_for_file(marker: str) -> None:
     trace("began")
     try:
-        while True:
+        while not Path(marker).exists():
             time.sleep(0.05)
     finally:
         trace("left")
 
 
-@app.task
-def stubborn() -> None:
-    """Take the end of its process for an error like any other."""
+@app.task(on_worker_lost="fail")
+def only_once() -> None:
     trace("began")
     while True:
-        try:
-            time.sleep(0.05)
-        except BaseException:
-            continue
+        time.sleep(0.05)
 
 
 @app.task
@@ -100,3 +96,15 @@ def tick(number: int, seconds: float = 0.0) -> int:
     time.sleep(seconds)
     trace(f"ended {number}")
     return number
+
+
+@app.task
+def leave_greenlet(how: str) -> None:
+    """End in one of gevent's ways, which are not exceptions like others."""
+    import gevent
+    import greenlet
+
+    if how == "timeout":
+        with gevent.Timeout(0.1):
+            gevent.sleep(5)
+    raise greenlet.GreenletExit

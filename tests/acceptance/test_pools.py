@@ -6,6 +6,7 @@ Prefork runs all of them: see the other modules here.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -198,6 +199,10 @@ def test_it_is_resumed_while_the_old_attempt_still_runs(
     assert set(trace()) == {f"count {step}" for step in range(100)}
     assert len(trace()) < 180
     eventually(lambda: not is_unacknowledged(shop, job.id))
+
+
+def test_a_worker_stays_in_the_group_that_its_starter_signals(worker: Worker) -> None:
+    assert os.getpgid(worker.pid) == os.getpgid(0)
 
 
 def test_a_worker_says_goodbye(shop: ModuleType, worker: Worker) -> None:
