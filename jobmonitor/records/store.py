@@ -284,6 +284,11 @@ class Store:
         facts |= {"reason": reason, "slot": slot()}
         return self.database.row("end_by_main", facts) is not None
 
+    def unrunnable(self, job_id: str, dispatch: int, error: str) -> Any:
+        """End a job whose message can never run as it is; None: it is at another place."""
+        facts = {"id": job_id, "dispatch": dispatch, "error": error, "slot": slot()}
+        return self.database.row("unrunnable", facts)
+
     def revoked(
         self, job_id: str, *, terminated: bool, reason: str, dispatch: int | None = None
     ) -> Any:

@@ -13,13 +13,13 @@ from celery import signals as celery_signals
 
 from jobmonitor.current import runs_one_job_at_a_time
 from jobmonitor.worker.limits import RateLimits
-from jobmonitor.worker.steps import JobMonitorStep
+from jobmonitor.worker.steps import JobMonitorStep, UnrunnableStep
 
 
 def install(monitor: Any) -> None:
-    """Put our step into the app's workers, and prepare each pool process when it starts."""
+    """Put our steps into the app's workers, and prepare each pool process when it starts."""
     monitor.app.steps["worker"].add(JobMonitorStep)
-    monitor.app.steps["consumer"].add(RateLimits)
+    monitor.app.steps["consumer"].update((RateLimits, UnrunnableStep))
     celery_signals.worker_process_init.connect(_prepare, weak=False)
 
 

@@ -18,13 +18,16 @@ from celery.utils.serialization import get_pickled_exception
 from celery.worker.request import Request
 from celery.worker.state import revoked as revoked_ids
 from celery.worker.state import task_ready
+from kombu.exceptions import KombuError
 from kombu.utils.imports import symbol_by_name
 
 from jobmonitor.attempt import Requeued
 from jobmonitor.delivered import CONTENT_TYPE
 from jobmonitor.dispatch import HEADER
+from jobmonitor.errors import JobMonitorError
 from jobmonitor.states import Status
 from jobmonitor.worker.side import WorkerSide
+from jobmonitor.worker.unrunnable import said_of
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +138,7 @@ class JobRequest(Request):
             task_ready(self)
             return None  # what was revoked is acknowledged once that is recorded
         if not lost or self._already_cancelled:
+            self._record_unrunnable(error)
             return super().on_failure(exc_info, send_failed_event, return_ok)
         task_ready(self)
         self.side.end(lambda: self._lost(str(error)))
@@ -144,6 +148,11 @@ class JobRequest(Request):
         task_ready(self)
         self.acknowledge()
         self.send_event("task-rejected", requeue=True)
+
+    def _record_unrunnable(self, error: BaseException) -> None:
+        """Record what ended before its claim: nothing could read the message, or run it."""
+        if isinstance(error, (KombuError, JobMonitorError)) and self.dispatch is not None:
+            self.side.end_unrunnable(self.id, self.dispatch, said_of(error))
 
     def _lost(self, reason: str) -> Callable[[], Any]:
         """Take the job from the process that died; then acknowledge the old delivery."""

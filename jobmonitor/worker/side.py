@@ -101,6 +101,20 @@ class WorkerSide:
         """
         self._ends.put(write)
 
+    def end_unrunnable(
+        self, job_id: str, dispatch: int, error: str, after: Callable[[], Any] | None = None
+    ) -> None:
+        """Record that a delivered message can never run as it is; then call `after`."""
+
+        def write() -> Callable[[], Any] | None:
+            store = self.monitor.store
+            ended = store.unrunnable(job_id, dispatch, error)
+            if ended is not None and ended.parent_id:
+                store.close_group(ended.parent_id)
+            return after
+
+        self.end(write)
+
     def _write_ends(self) -> None:
         while True:
             write = self._ends.get()

@@ -1,4 +1,4 @@
-"""The bootstep: what a worker does for jobmonitor from its start to its end.
+"""The bootsteps: what a worker does for jobmonitor from its start to its end.
 
 Runs in: the worker's main process.
 """
@@ -71,3 +71,14 @@ class JobMonitorStep(bootsteps.StartStopStep):
         """End the threads when the pool has ended: until then its jobs are held."""
         if self.side is not None:
             self.side.stop()
+
+
+class UnrunnableStep(bootsteps.StartStopStep):
+    """Records the end of jobs whose messages can never run here."""
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        """Stand before what Celery does with such messages."""
+        from jobmonitor.worker.unrunnable import stand_before
+
+        super().__init__(parent, **options)
+        stand_before(parent)
