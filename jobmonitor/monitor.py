@@ -21,7 +21,7 @@ from celery.result import AsyncResult
 
 from jobmonitor.attempt import Execution
 from jobmonitor.dispatch import Dispatch
-from jobmonitor.errors import ConfigurationError, JobNotFound
+from jobmonitor.errors import ConfigurationError, JobNotFound, QueryRefused
 from jobmonitor.operations import Operations, Outcome
 from jobmonitor.records.database import Database, migrate
 from jobmonitor.records.job_view import JobView
@@ -107,7 +107,7 @@ class Jobs:
 
         Raises JobNotFound, and TimeoutError after `timeout` seconds.
         """
-        wanted = {Status(item) for item in statuses} or {Status.FINISHED, Status.CANCELED}
+        wanted = {_status(item) for item in statuses} or {Status.FINISHED, Status.CANCELED}
         deadline = time.monotonic() + timeout
         while True:
             job = self.get(job_id)
@@ -158,6 +158,10 @@ class Jobs:
         self, operation: Operation, ids: str | Iterable[str], *, reason: str | None = None
     ) -> list[Outcome]:
         """Apply an operation by its name, as whoever `monitor.acting` names."""
+        if operation not in set(Operation):
+            known = ", ".join(Operation)
+            raise ConfigurationError(f"there is no operation {operation!r}; they are {known}")
+        operation = Operation(operation)
         return self._operations.apply(operation, ids, actor=acting.get(), reason=reason)
 
 
@@ -288,6 +292,12 @@ class JobMonitor:
     def _after(self, sender: Any = None, task_id: str = "", **facts: Any) -> None:
         if getattr(sender, "_execution", None) is self.execution:
             self.execution.after(sender, task_id, facts.get("state"), facts.get("retval"))
+
+
+def _status(name: Status | str) -> Status:
+    if name not in set(Status):
+        raise QueryRefused(f"there is no status {name!r}; they are {', '.join(Status)}")
+    return Status(name)
 
 
 def _said(options: dict[str, Any]) -> dict[str, Any]:

@@ -98,9 +98,10 @@ class Operations:
         DatabaseUnavailable, and what the broker raises where a job cannot be published; the
         jobs before it are changed then, it and those after it are not.
         """
-        wanted = [ids] if isinstance(ids, str) else list(dict.fromkeys(ids))
+        wanted = [ids] if isinstance(ids, str) else list(_iterated(ids))
         if not all(isinstance(item, str) for item in wanted):
             raise ConfigurationError("job ids are strings")
+        wanted = list(dict.fromkeys(wanted))
         by = None if actor is None else cut(storable(actor), _TEXT_MAX)
         why = None if reason is None else cut(storable(reason), _TEXT_MAX)
         return [self._apply_to(operation, job_id, by, why) for job_id in wanted]
@@ -274,6 +275,12 @@ class Operations:
         if signal.receivers:
             for job_id in ids:
                 signal.send(sender=None, job_id=job_id)
+
+
+def _iterated(ids: Any) -> Iterable[Any]:
+    if not isinstance(ids, Iterable):
+        raise ConfigurationError("job ids are strings, one or a list of them")
+    return ids
 
 
 def _owe_only(links_fired: bool, message: Message) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from jobmonitor.cli.terminal import monitor_of, print_json, safe, sentences
+from jobmonitor.cli.terminal import monitor_of, print_json, safe, sentences, shorten
 from jobmonitor.operations import Outcome
 from jobmonitor.states import Operation, Status
 
@@ -82,7 +82,9 @@ def _apply(
 
 def _sentence(operation: Operation, outcome: Outcome) -> str:
     if not outcome.changed:
-        return safe(f"{operation.value} {outcome.id}: nothing changed: {outcome.reason}")
+        return safe(
+            f"{operation.value} {shorten(outcome.id, 255)}: nothing changed: {outcome.reason}"
+        )
     below = outcome.descendants_changed
     noun = "descendant" if below == 1 else "descendants"
     more = f", {below:,} {noun}" if below else ""

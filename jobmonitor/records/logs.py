@@ -15,6 +15,7 @@ from sqlalchemy import Select, func, select
 
 from jobmonitor.errors import JobNotFound, QueryRefused
 from jobmonitor.records.database import Database
+from jobmonitor.records.queries import check_limit
 from jobmonitor.records.tables import job, job_log
 from jobmonitor.redaction import storable
 from jobmonitor.states import FINAL
@@ -98,8 +99,7 @@ class Logs:
         The id of a line is the cursor behind it, in both orders. Raises JobNotFound, and
         QueryRefused for a level, a limit or a cursor that makes no sense.
         """
-        if not 1 <= limit <= LIMIT_MAX:
-            raise QueryRefused(f"limit must be 1 to {LIMIT_MAX}, not {limit}")
+        check_limit(limit, LIMIT_MAX)
         query = select(job_log).where(*_conditions(level, q))
         order = job_log.c.id.desc() if newest_first else job_log.c.id
         if cursor is not None:
@@ -116,7 +116,7 @@ class Logs:
 
     def _rows(self, job_id: str, query: Select[Any]) -> Sequence[Any]:
         """Run a query in the partitions of the days in which the job lived."""
-        job_id = storable(job_id)
+        asked, job_id = job_id, storable(job_id)
         life = select(
             job.c.created_at, job.c.finished_at, job.c.status,
             func.clock_timestamp().label("now"),
@@ -124,7 +124,7 @@ class Logs:
         with self._database.reading() as connection:
             found = connection.execute(life.where(job.c.id == job_id)).one_or_none()
             if found is None:
-                raise JobNotFound(job_id)
+                raise JobNotFound(asked)
             until = found.now + _SLACK
             if found.status in FINAL and found.finished_at is not None:
                 until = min(until, found.finished_at + _AFTERWARDS)
@@ -153,6 +153,7 @@ def _conditions(level: int | str | None, q: str | None) -> Iterator[Any]:
 
 
 def _place(cursor: str) -> int:
+    cursor = str(cursor)
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 20):
         raise QueryRefused("this cursor was not made by this list")
     return min(int(cursor), _ID_MAX)

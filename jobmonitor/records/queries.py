@@ -21,10 +21,12 @@ from jobmonitor.records.database import Database
 from jobmonitor.records.job_view import Below, JobView, view_of
 from jobmonitor.records.tables import job, job_children, job_event, job_run
 from jobmonitor.redaction import storable
+from jobmonitor.settings import shown
 from jobmonitor.states import FINAL, Descendants, Standing, Status
 
 LIMIT_MAX = 500
-_TREE_MAX = 1_000
+TREE_MAX = 5_000
+_TREE_DEFAULT = 1_000
 #: not read for lists: a checkpoint may be as large as checkpoint_max
 _LARGE = ("checkpoint", "traceback")
 #: for filters that may look at every row: a page asks again every few seconds
@@ -33,6 +35,8 @@ _counters = (
     "total", "finished", "with_errors",
     "descendants_total", "descendants_finished", "descendants_with_errors",
 )  # fmt: skip
+_MOMENTS = tuple(f"{when}_{end}" for when in ("created", "started", "finished")
+                 for end in ("from", "to"))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,7 @@ class Queries:
         Raises QueryRefused for a cursor, a status or a limit that makes no sense, and where
         filters find too little in too much: after 10 s.
         """
-        if not 1 <= limit <= LIMIT_MAX:
-            raise QueryRefused(f"limit must be 1 to {LIMIT_MAX}, not {limit}")
+        check_limit(limit, LIMIT_MAX)
         place = None if cursor is None else _position(cursor)
         up = place is not None and place.newer
         query = _jobs().where(*_conditions(filters)).limit(limit + 1)
@@ -133,8 +136,9 @@ class Queries:
         """Read the children of all runs of a job, newest first."""
         return self.find(Filters(parent=job_id, roots_only=False), cursor=cursor, limit=limit)
 
-    def tree(self, job_id: str, *, limit: int = _TREE_MAX) -> list[Node]:
+    def tree(self, job_id: str, *, limit: int = _TREE_DEFAULT) -> list[Node]:
         """Read a job and its descendants depth first, at most `limit` of them."""
+        check_limit(limit, TREE_MAX)
         facts = {"id": storable(job_id), "limit": limit}
         places = self._database.rows("outline", facts)
         rows = self._run(_jobs().where(job.c.id.in_([place.id for place in places])))
@@ -225,11 +229,33 @@ def _is_open_below(row: Row[Any]) -> bool:
     return bool(row.open_below if row.parent_id is None else row.children_total)
 
 
+def check_limit(limit: Any, most: int) -> None:
+    """Raise QueryRefused for a number of rows that makes no sense."""
+    if not isinstance(limit, int) or not 1 <= limit <= most:
+        raise QueryRefused(f"limit must be 1 to {most}, not {shown(limit)}")
+
+
 def _conditions(filters: Filters) -> list[Any]:
+    _check_types(filters)
     for status in filters.status:
         if status not in set(Status):
             raise QueryRefused(f"there is no status {status!r}; they are {', '.join(Status)}")
     return [*_places(filters), *_facts(filters), *_times(filters)]
+
+
+def _check_types(filters: Filters) -> None:
+    """Refuse a filter that Postgres could not compare with its column."""
+    for name in ("has_errors", "low_priority", "system"):
+        value = getattr(filters, name)
+        if value is not None and not isinstance(value, bool):
+            raise QueryRefused(f"{name} must be True or False, not {shown(value)}")
+    for name in _MOMENTS:
+        value = getattr(filters, name)
+        if value is not None and not (isinstance(value, datetime) and value.tzinfo):
+            raise QueryRefused(f"{name} must be a datetime with a zone, not {shown(value)}")
+    for name in ("status", "type"):
+        if isinstance(getattr(filters, name), str):
+            raise QueryRefused(f"{name} must be a list, not {shown(getattr(filters, name))}")
 
 
 def _searches(filters: Filters) -> bool:
@@ -288,7 +314,7 @@ class _Place:
 
 def _position(cursor: str) -> _Place:
     try:
-        created_at, job_id, *newer = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        created_at, job_id, *newer = json.loads(base64.urlsafe_b64decode(str(cursor).encode()))
         key = tuple_(datetime.fromisoformat(created_at), storable(str(job_id)))
         return _Place(key, newer == ["newer"])
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:

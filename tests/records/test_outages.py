@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -202,3 +203,73 @@ def test_a_newer_schema_that_still_fits_serves_what_is_older_but_no_worker(
     app.close()
     monitor.database.close()
     drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def without_broker(database_url: str) -> Iterator[JobMonitor]:
+    app = Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    monitor = JobMonitor(app, database_url=database_url)
+    yield monitor
+    app.close()
+    monitor.database.close()
+
+
+@pytest.fixture
+def owed(without_broker: JobMonitor, broker_url: str, database_url: str) -> Iterator[str]:
+    """A stopped job whose message was taken meanwhile: a resume has to publish it."""
+    app = Celery("elsewhere", broker=broker_url, set_as_current=False)
+    monitor = JobMonitor(app, database_url=database_url)
+    job_id = str(app.send_task("shop.export").id)
+    monitor.jobs.stop(job_id)
+    with monitor.database.connection() as connection:
+        connection.execute("UPDATE job SET taken_dispatch = 1 WHERE id = %s", (job_id,))
+    yield job_id
+    app.close()
+    monitor.database.close()
+
+
+def test_a_command_that_publishes_says_that_the_broker_is_away_and_changes_nothing(
+    without_broker: JobMonitor, owed: str
+) -> None:
+    obj = SimpleNamespace(app=without_broker.app)
+    answer = CliRunner().invoke(command, ("resume", owed), obj=obj, catch_exceptions=False)
+    assert answer.exit_code == 1
+    assert answer.output.startswith("jobs: the broker cannot be reached: Error 111 connecting")
+    assert len(answer.output.splitlines()) == 1
+    shown = CliRunner().invoke(command, ("show", owed), obj=obj, catch_exceptions=False)
+    assert (shown.exit_code, "Stopped" in shown.output) == (0, True)
+
+
+def test_an_operation_over_http_that_publishes_answers_503_without_a_broker(
+    without_broker: JobMonitor, owed: str
+) -> None:
+    token = Tokens(without_broker.database).create("operator", "operator")
+    client = create_app(without_broker, RATELIMIT_ENABLED=False).test_client()
+    headers = {"Authorization": f"Bearer {token}"}
+    body = {"ids": [owed]}
+    answer = client.post("/api/v1/jobs/resume", json=body, headers=headers)
+    assert (answer.status_code, answer.json["message"]) == (503, "the broker cannot be reached")
+    assert without_broker.jobs.get(owed).status == "stopped"
+
+
+def test_a_worker_refuses_a_task_whose_option_makes_no_sense(
+    database_url: str, broker_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "heavy_app.py").write_text(
+        "from celery import Celery\n"
+        "from jobmonitor import JobMonitor\n"
+        f"app = Celery('heavy', broker={broker_url!r})\n"
+        f"monitor = JobMonitor(app, database_url={database_url!r})\n"
+        "@app.task(name='shop.heavy', on_worker_lost='maybe')\n"
+        "def heavy(): ...\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    worker = ("-W", "ignore", "-m", "celery", "-A", "heavy_app", "worker", "-P", "solo")
+    ended = subprocess.run(
+        [sys.executable, *worker], capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "jobmonitor: task shop.heavy: on_worker_lost must be 'rerun' or 'fail', not 'maybe'"
+    )

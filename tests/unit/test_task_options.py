@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobmonitor.errors import ConfigurationError
 from jobmonitor.settings import Settings
 from jobmonitor.task_options import TaskOptions, is_tracked, options_of
 
@@ -82,3 +83,22 @@ def test_of_celerys_own_tasks_only_those_that_run_the_apps_code_are_jobs(
 
 def test_a_task_may_opt_out() -> None:
     assert not is_tracked("shop.ping", SimpleNamespace(track=False))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "takes"),
+    [
+        *(("weight", value, "a number from 0.001 to 1,000")
+          for value in (0, -1, float("nan"), float("inf"), "heavy", 10**400, 1e39, None, True)),
+        *(("on_worker_lost", value, "'rerun' or 'fail'") for value in ("maybe", None, 1, [])),
+        *((option, value, "True or False")
+          for option in ("stoppable", "restartable", "system", "low_priority", "track")
+          for value in ("no", 1, [])),
+        *(("label", value, "a text or a callable of the arguments") for value in (5, b"x", [])),
+    ],
+)  # fmt: skip
+def test_what_an_option_cannot_be_is_refused_with_what_it_can(
+    option: str, value: Any, takes: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"task other.task: {option} must be {takes}"):
+        options(**{option: value})
