@@ -99,7 +99,8 @@ def _flat(messages: object, path: str = "") -> list[str]:
 
 
 def _place(path: str) -> str:
-    return path.removeprefix("json.").removeprefix("query.") or "request"
+    place = path.removeprefix("json.").removeprefix("query.")
+    return "request" if place in ("", "_schema") else place
 
 
 def _answer(code: int, message: str) -> tuple[Response, int]:

@@ -9,7 +9,7 @@
     ├── MigratedFurther         the tables are newer than the code
     ├── SubmissionRefused       a job cannot be accepted as it was given
     │   ├── JobExists           its id belongs to a job that is not final
-    │   ├── JobNotDone          its id belongs to a job that is final and not done with
+    │   │   └── JobNotDone      … or that is final, but not done with
     │   └── MessageTooLarge     its message is over the cap
     ├── JobNotFound             there is no job with this id
     ├── TokenRefused            a token cannot be made or found
@@ -93,13 +93,14 @@ class JobExists(SubmissionRefused):
         )
 
 
-class JobNotDone(SubmissionRefused):
+class JobNotDone(JobExists):
     """The id belongs to a job that is final, but something of its last run is not done."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(
+        SubmissionRefused.__init__(
+            self,
             f"job {job_id} ended, but cannot be run anew yet: what it submitted is unfinished, "
-            "a job above it is held, or no worker has told Celery of its end; try again later"
+            "a job above it is held, or no worker has told Celery of its end; try again later",
         )
 
 

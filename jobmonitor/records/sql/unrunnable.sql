@@ -1,9 +1,12 @@
 -- unrunnable: a delivered message that can never run as it is: of a task that nobody knows, or
 -- unreadable. The job has ended with an error; its message stays, and since nothing of it ran it
 -- may be restarted whatever its task says. Of a stopped job only the message is gone. O(1).
-WITH old AS (
-    SELECT id, status FROM job WHERE id = %(id)s AND dispatch = %(dispatch)s
-      AND status IN ('pending', 'stopped') FOR NO KEY UPDATE
+-- The row is locked before it is judged: who publishes again commits only afterwards.
+WITH seen AS (
+    SELECT id, status, dispatch FROM job WHERE id = %(id)s FOR NO KEY UPDATE
+), old AS (
+    SELECT id, status FROM seen
+    WHERE dispatch = %(dispatch)s AND status IN ('pending', 'stopped')
 ), ended AS (
     UPDATE job SET
         taken_dispatch = greatest(taken_dispatch, %(dispatch)s),

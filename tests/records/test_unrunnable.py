@@ -1,0 +1,67 @@
+"""A message that can never run: the job has ended, and nothing of it is lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from jobmonitor.records.store import Store
+from tests.factories import Records
+from tests.waiting import eventually
+
+WHY = "NotRegistered: nobody knows it"
+
+
+def test_a_pending_job_ends_with_its_error_and_keeps_its_message(records: Records) -> None:
+    job_id = records.make(restartable=False)
+    assert Store(records.database).unrunnable(job_id, 1, WHY).id == job_id
+    row = records.row(job_id)
+    assert (row.status, row.has_errors, row.error, row.attempt) == ("finished", True, WHY, 0)
+    assert (row.restartable, row.taken_dispatch, row.waiting_since) == (True, 1, None)
+    assert records.sql("SELECT body FROM job_message WHERE job_id = %s", job_id)
+
+
+def test_of_a_stopped_job_only_the_message_is_gone(records: Records) -> None:
+    job_id = records.make()
+    records.operate("stop", job_id)
+    assert Store(records.database).unrunnable(job_id, 1, WHY) is None
+    row = records.row(job_id)
+    assert (row.status, row.has_errors, row.taken_dispatch) == ("stopped", False, 1)
+
+
+def test_what_runs_or_was_published_again_is_left_alone(records: Records) -> None:
+    running, pending = records.make_running("running"), records.make("pending")
+    store = Store(records.database)
+    assert store.unrunnable(running, 1, WHY) is None
+    assert store.unrunnable(pending, 0, WHY) is None
+    assert store.unrunnable("nobody", 1, WHY) is None
+    assert records.row(running).status == "running"
+    assert records.row(pending).status == "pending"
+
+
+def test_the_parent_counts_it_as_finished_with_errors(records: Records) -> None:
+    parent = records.make_running("parent")
+    child = records.make("child", under=parent)
+    Store(records.database).unrunnable(child, 1, WHY)
+    [(total, finished, errors)] = records.sql(
+        "SELECT sum(total), sum(finished), sum(with_errors) FROM job_children"
+        " WHERE job_id = %s", parent,
+    )  # fmt: skip
+    assert (total, finished, errors) == (1, 1, 1)
+
+
+def test_a_message_that_arrives_before_its_publisher_committed_waits_for_it(
+    records: Records,
+) -> None:
+    """What publishes again does so inside its transaction, under the lock of the row."""
+    job_id = records.make()
+    with ThreadPoolExecutor(1) as thread, records.database.connection() as publisher:
+        with publisher.transaction():
+            publisher.execute("UPDATE job SET dispatch = 2 WHERE id = %s", (job_id,))
+            ended = thread.submit(Store(records.database).unrunnable, job_id, 2, WHY)
+            eventually(lambda: _waits_for_a_lock(records))
+        assert ended.result(timeout=10).id == job_id
+    assert records.row(job_id).error == WHY
+
+
+def _waits_for_a_lock(records: Records) -> bool:
+    return bool(records.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
