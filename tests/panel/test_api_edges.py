@@ -82,6 +82,10 @@ def test_a_query_that_makes_no_sense_is_told_so(
         (b'{"ids": ["\\u0000"]}', 404),
         (b'{"ids": ["\\ud800"]}', 404),
         (b'{"ids": ["' + b"x" * 10_000 + b'"]}', 404),
+        (b'{"ids": [' + b",".join(b'"x%d"' % n for n in range(10_000)) + b"]}", 422),
+        (b"", 422),
+        (b'{"ids": [null]}', 422),
+        (b"\xff", 400),
     ],
 )
 def test_a_body_that_makes_no_sense_is_told_so(
@@ -101,11 +105,15 @@ def test_a_reason_with_nul_is_kept_as_text(
     assert client.post("/api/v1/jobs/stop", json=body, headers=operator).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/v1/jobs/%00", "/api/v1/jobs/" + "x" * 10_000])
-def test_an_id_that_cannot_be_is_unknown(
-    client: FlaskClient, viewer: Headers, path: str
+@pytest.mark.parametrize("job_id", ["nobody", "%00", "%ED%A0%80", "a%00b/c", "x" * 10_000])
+@pytest.mark.parametrize("resource", ["", "/children", "/tree", "/logs", "/events"])
+def test_an_id_that_is_unknown_or_cannot_be_is_told_so_shortly(
+    client: FlaskClient, viewer: Headers, job_id: str, resource: str
 ) -> None:
-    assert client.get(path, headers=viewer).status_code == 404
+    answer = client.get(f"/api/v1/jobs/{job_id}{resource}", headers=viewer)
+    assert answer.status_code == 404
+    assert answer.json["message"].startswith("there is no job with the id '")
+    assert len(answer.json["message"]) < 100
 
 
 def test_what_is_away_is_a_503_with_a_sentence(

@@ -138,3 +138,21 @@ def test_a_broker_that_is_away_is_a_sentence_and_changes_nothing(
 def test_a_stop_needs_no_broker(terminal: Terminal, cut_off: Terminal) -> None:
     job_id = terminal.submit()
     assert cut_off.run("stop", job_id).stdout == f"stop {job_id}: Stopped\n"
+
+
+@pytest.mark.parametrize("job_id", ["nobody", "x" * 10_000, "a\udcffb", "\x1b[31m"])
+@pytest.mark.parametrize(
+    "words",
+    [("show",), ("tree",), ("logs",), ("stop",), ("resume",), ("force-stop",), ("cancel",),
+     ("restart",), ("low-priority", "set"), ("low-priority", "remove")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_id_that_is_unknown_or_cannot_be_is_one_short_line(
+    terminal: Terminal, words: tuple[str, ...], job_id: str
+) -> None:
+    answer = terminal.run(*words, job_id)
+    assert answer.exit_code == 1
+    [line] = answer.output.splitlines()
+    assert "there is no job with th" in line
+    assert len(line) < 400
+    assert line.isprintable()
