@@ -156,7 +156,7 @@ class Records:
 
     # -- workers ---------------------------------------------------------------------------
 
-    def worker(self, worker_id: str = "w1") -> str:
+    def worker(self, worker_id: str = "w1", pool: str = "prefork") -> str:
         """A worker that has just beaten."""
         self.sql("DELETE FROM worker WHERE id = %s", worker_id)
         facts = {
@@ -164,7 +164,7 @@ class Records:
             "node": worker_id,
             "host": "here",
             "pid": 1,
-            "pool": "prefork",
+            "pool": pool,
         }
         more = {"slots": 2, "queues": ["celery"], "version": "0"}
         self.database.rows("register_worker", facts | more)

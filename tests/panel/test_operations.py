@@ -84,6 +84,17 @@ def test_an_operation_says_what_it_did(
     assert press(steerer, operation, job_in(state)) == {f"panel.work: {says}": "changed"}
 
 
+def test_a_force_stop_says_where_the_pool_cannot_kill(
+    steerer: FlaskClient, job_in: Callable[[str], str], records: Records
+) -> None:
+    job_id = job_in("stopping")
+    records.worker("w1", pool="threads")
+    [(sentence, how)] = press(steerer, "force-stop", job_id).items()
+    assert (sentence.partition(";")[0], how) == (
+        "panel.work: fenced out, not killed: a threads pool cannot kill a job", "changed",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("operation", "says"),
     [

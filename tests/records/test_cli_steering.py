@@ -33,6 +33,25 @@ def test_a_job_is_steered_through_its_life_in_words(terminal: Terminal) -> None:
         assert terminal.read("show", job_id)["status"] == status.lower()
 
 
+def test_a_force_stop_says_where_the_pool_cannot_kill(terminal: Terminal) -> None:
+    job_id = terminal.submit_running()
+    terminal.records.worker("w1", pool="threads")
+    terminal.run("stop", job_id)
+    assert terminal.run("force-stop", job_id).stdout == (
+        f"force-stop {job_id}: Stopped (fenced out, not killed: a threads pool cannot kill a "
+        "job; what it still does is not recorded, and it ends at its next checkpoint)\n"
+    )
+
+
+def test_a_force_stop_of_a_tree_counts_what_it_could_not_kill(terminal: Terminal) -> None:
+    root, first, second = terminal.submit_family()
+    for job_id in (first, second):
+        terminal.records.claim(job_id)
+    terminal.records.worker("w1", pool="gevent")
+    terminal.run("stop", root)
+    assert "3 jobs were fenced out, not killed" in terminal.run("force-stop", root).stdout
+
+
 def test_a_finished_job_is_restarted_in_a_new_run(terminal: Terminal) -> None:
     job_id = terminal.submit_running()
     terminal.records.finish(job_id)
