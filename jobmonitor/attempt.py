@@ -42,7 +42,7 @@ from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, pati
 from jobmonitor.redaction import Redactor, words
 from jobmonitor.settings import Settings
 from jobmonitor.submission import Submission
-from jobmonitor.task_options import options_of
+from jobmonitor.task_options import TaskOptions, options_of
 
 logger = logging.getLogger(__name__)
 _REQUEUE_DELAY = 1.0
@@ -73,6 +73,7 @@ class Execution:
         self._job_log = JobLog(store.database, settings)
         #: the `worker` row of this process' main; set before the pool starts
         self.worker = f"{os.uname().nodename}-{os.getpid()}"
+        self._options: dict[Any, TaskOptions] = {}
         #: jobs that main ends in this very process, as gevent's pool can
         self.interrupted: set[str] = set()
 
@@ -116,7 +117,7 @@ class Execution:
 
     def _delivery(self, task: Any, number: int) -> Delivery:
         request = task.request
-        options = options_of(task, self._settings, task.name)
+        options = self._options_of(task)
         return Delivery(
             id=request.id,
             dispatch=number,
@@ -132,6 +133,12 @@ class Execution:
             lost_max=self._settings.lost_max,
             lost_reason=_lost_reason(options.rerun, self._settings.lost_max),
         )
+
+    def _options_of(self, task: Any) -> TaskOptions:
+        options = self._options.get(task)
+        if options is None:
+            options = self._options[task] = options_of(task, self._settings, task.name)
+        return options
 
     def _refuse(self, task: Any, claimed: Any) -> Any:
         """End a delivery that may not run: nothing runs, and Celery acknowledges it.

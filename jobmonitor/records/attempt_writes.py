@@ -29,6 +29,7 @@ class AttemptWrites:
         self._store = store
         self._delivery = delivery
         self._fence = Fence(delivery.id, attempt, delivery.claimed_as)
+        self._is_plain = not (delivery.continues or delivery.restartable)
 
     def advance(self, report: Report) -> str | None:
         """Write a report; the status now."""
@@ -44,7 +45,9 @@ class AttemptWrites:
 
     def finish(self, report: Report, ending: Ending) -> Any:
         """Record the end, on disk when this returns."""
-        return self._written(lambda: self._store.finish(self._fence, report, ending))
+        return self._written(
+            lambda: self._store.finish(self._fence, report, ending, is_plain=self._is_plain)
+        )
 
     def is_finished(self) -> bool:
         """Say whether the finish was stored though its answer was lost."""

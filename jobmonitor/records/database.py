@@ -34,6 +34,7 @@ from jobmonitor.errors import (
     NotMigrated,
     QueryRefused,
 )
+from jobmonitor.records import prepared
 
 #: what a broken or missing connection raises; a statement that met it may be tried again
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -44,6 +45,7 @@ _MISSING = (
     psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction,
     psycopg.errors.UndefinedColumn,
 )  # fmt: skip
+_FOR_EVERY_JOB = frozenset({"create", "claim_pending", "finish_running", "finish", "advance"})
 _VERSION_TABLE = "jobmonitor_version"
 _LONGEST_WAIT = 30.0
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -201,6 +203,8 @@ def fetch(
     connection: psycopg.Connection[Any], verb: str, parameters: Mapping[str, Any]
 ) -> list[Any]:
     """Run one prepared verb on a connection and fetch what it returns, if it does."""
+    if verb in _FOR_EVERY_JOB and prepared.can_wait_in_c():
+        return prepared.execute(connection, verb, statement(verb), parameters)
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         cursor.execute(statement(verb), parameters, prepare=True)
         answer = cursor.pgresult

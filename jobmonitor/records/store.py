@@ -226,10 +226,17 @@ class Store:
 
     # -- ended -----------------------------------------------------------------------------
 
-    def finish(self, fence: Fence, report: Report, ending: Ending) -> Any:
-        """Record the end, on disk when this returns; None where the attempt was fenced out."""
-        facts = facts_of(fence) | {"slot": slot()}
-        return self.database.row("finish", facts | facts_of(report) | facts_of(ending))
+    def finish(
+        self, fence: Fence, report: Report, ending: Ending, *, is_plain: bool = False
+    ) -> Any:
+        """Record the end, on disk when this returns; None where the attempt was fenced out.
+
+        `is_plain`: it owes no continuation and cannot be restarted, as most jobs; that is less
+        work, and a second round trip only where a stop was asked meanwhile.
+        """
+        facts = facts_of(fence) | facts_of(report) | facts_of(ending) | {"slot": slot()}
+        found = self.database.row("finish_running", facts) if is_plain else None
+        return found or self.database.row("finish", facts)
 
     def is_finished(self, fence: Fence) -> bool:
         """Say whether this attempt's finish was stored though its answer was lost."""
