@@ -203,7 +203,7 @@ def fetch(
     connection: psycopg.Connection[Any], verb: str, parameters: Mapping[str, Any]
 ) -> list[Any]:
     """Run one prepared verb on a connection and fetch what it returns, if it does."""
-    if verb in _FOR_EVERY_JOB and prepared.can_wait_in_c():
+    if verb in _FOR_EVERY_JOB and prepared.can_execute(connection):
         return prepared.execute(connection, verb, statement(verb), parameters)
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         cursor.execute(statement(verb), parameters, prepare=True)

@@ -18,10 +18,12 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg import Connection, waiting
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 _PARAMETER = re.compile(rb"%\((\w+)\)s")
 _OK = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+#: psycopg deallocates every statement of a connection after a rollback
+_FORGOTTEN = b"26000"
 _BOOL, _JSON = 16, 114
 _LOADERS: dict[int, Callable[[bytes], Any]] = {
     _BOOL: lambda value: value == b"t",
@@ -33,8 +35,10 @@ _prepared: WeakKeyDictionary[Connection[Any], dict[str, Callable[[Any], list[Any
 )
 
 
-def can_wait_in_c() -> bool:
-    """Say whether a wait for Postgres may stop this thread as a whole."""
+def can_execute(connection: Connection[Any]) -> bool:
+    """Say whether a wait may stop this thread, and a second try breaks no transaction."""
+    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+        return False
     return waiting.wait is getattr(waiting, "wait_c", None)
 
 
@@ -46,12 +50,14 @@ def execute(
     Takes text, numbers, truth, moments and bytes; a result has text, numbers, truth and JSON.
     """
     names, query = _positional(sql)
-    pgconn = connection.pgconn
-    verbs = _prepared.setdefault(connection, {})
-    if verb not in verbs:
-        _check(connection, pgconn.prepare(verb.encode(), query))
     values: list[Any] = [_dumped(parameters[name]) for name in names]
-    result = _check(connection, pgconn.exec_prepared(verb.encode(), values))
+    pgconn, name = connection.pgconn, verb.encode()
+    verbs = _prepared.setdefault(connection, {})
+    result = pgconn.exec_prepared(name, values) if verb in verbs else None
+    if result is None or result.error_field(DiagnosticField.SQLSTATE) == _FORGOTTEN:
+        _check(connection, pgconn.prepare(name, query))
+        result = pgconn.exec_prepared(name, values)
+    _check(connection, result)
     read = verbs.get(verb)
     if read is None:
         read = verbs[verb] = _reader(result)

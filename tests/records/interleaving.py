@@ -14,9 +14,11 @@ from typing import Any, Generic, TypeVar
 import psycopg
 from sqlalchemy import event
 
+from jobmonitor.records import prepared
 from jobmonitor.records.database import Database
 
 R = TypeVar("R")
+_execute = prepared.execute
 PATIENCE = 20.0
 _pace = threading.local()
 _WAITING = (
@@ -46,6 +48,16 @@ class PacedCursor(psycopg.Cursor[Any]):
     def execute(self, *args: Any, **options: Any) -> Any:
         step()
         return super().execute(*args, **options)
+
+
+def _pace_what_needs_no_cursor() -> None:
+    if prepared.execute is not _paced_execute:
+        prepared.execute = _paced_execute
+
+
+def _paced_execute(*args: Any) -> Any:
+    step()
+    return _execute(*args)
 
 
 def step() -> None:
@@ -87,6 +99,7 @@ class Interleaving:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        _pace_what_needs_no_cursor()
         event.listen(database.engine, "connect", _with_paced_cursors)
         database.engine.dispose()
 

@@ -183,7 +183,8 @@ class Model(Operations):
         for group in self.jobs.values():
             if group.is_group:
                 below = [job for job in self.jobs.values() if job.root == group.id != job.id]
-                done = all(job.status in FINAL and job.continued for job in below)
+                owes = any(job.status == "finished" and not job.continued for job in below)
+                done = not owes and all(job.status in FINAL for job in below)
                 group.status = "finished" if done else "running"
 
     def go_on(self, process: str) -> None:

@@ -312,6 +312,24 @@ def round_trips(store: Store, call: Callable[[], object]) -> int:
         return file.read().count(b"Sync")
 
 
+def test_the_verbs_of_every_job_outlive_a_rollback(
+    records: Records, one_connection: Store
+) -> None:
+    for _ in range(2):
+        job = new_job()
+        assert one_connection.create(job).status == "pending"
+        delivery = records.delivery(job.id)
+        assert one_connection.claim(delivery).verdict == "run"
+        assert one_connection.advance(records.fence(job.id), NOTHING) == "running"
+        fence = records.fence(job.id)
+        assert one_connection.finish(fence, NOTHING, RETURNED, is_plain=True) is not None
+        with pytest.raises(ZeroDivisionError), one_connection.database.transaction() as inside:
+            inside.execute("SELECT 1")
+            raise ZeroDivisionError
+        with one_connection.database.connection() as connection:
+            connection.execute("SELECT 1")
+
+
 def test_create_claim_and_finish_are_one_round_trip_each(
     records: Records, one_connection: Store
 ) -> None:
