@@ -15,17 +15,21 @@ from functools import partial
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import BatchPublishError
 
 from jobmonitor import signals
 from jobmonitor.dispatch import Dispatch, Message, Stored
-from jobmonitor.errors import DatabaseUnavailable
+from jobmonitor.errors import DatabaseUnavailable, SubmissionRefused
+from jobmonitor.records.database import TRANSIENT_ERRORS
 from jobmonitor.records.store import NewJob, Store, patiently
 from jobmonitor.states import Status
 
 logger = logging.getLogger(__name__)
 #: rows in a statement, messages in a pipeline
 BATCH = 1_000
-Item = tuple[NewJob, Message]
+#: what the messages of a statement have together, at most
+BATCH_BYTES = 8_000_000
+Item = tuple[NewJob, Message, Callable[[], None] | None]
 
 
 class Batch:
@@ -34,16 +38,20 @@ class Batch:
     def __init__(self, send: Callable[[list[Item]], None]) -> None:
         self._send = send
         self._items: dict[str, Item] = {}
+        self._bytes = 0
 
-    def add(self, job: NewJob, message: Message) -> None:
+    def add(self, job: NewJob, message: Message, open_group: Callable[[], None] | None) -> None:
         """Let a submission wait; a full batch is sent, and one that has its id already."""
-        if len(self._items) >= BATCH or job.id in self._items:
+        size = len(job.body) + len(job.envelope)
+        full = len(self._items) >= BATCH or self._bytes + size > BATCH_BYTES
+        if full or job.id in self._items:
             self.flush()
-        self._items[job.id] = (job, message)
+        self._items[job.id] = (job, message, open_group)
+        self._bytes += size
 
     def flush(self) -> None:
         """Send what waits; raises what recording or publishing raises."""
-        items, self._items = list(self._items.values()), {}
+        items, self._items, self._bytes = list(self._items.values()), {}, 0
         if items:
             self._send(items)
 
@@ -121,43 +129,72 @@ class Bulk:
     # -- how it is sent --------------------------------------------------------------------
 
     def _send(self, producer: Any, items: list[Item]) -> None:
-        created = self._record([job for job, _ in items])
-        for job, message in items:
-            if job.id in created:
-                signals.job_created.send(sender=message.name, job_id=job.id)
+        for _, _, open_group in items:
+            if open_group is not None:
+                open_group()
+        created = self._record([job for job, _, _ in items])
         try:
-            with producer.batch(max_size=BATCH):
-                for job, message in items:
-                    row = created.get(job.id)
-                    if row is not None and row.status == Status.PENDING:
-                        keep = partial(self._keep, job.id, row.dispatch)
-                        self._dispatch.publish(
-                            producer, message, row.dispatch, low=row.low_priority, keep=keep
-                        )
-        except Exception:
-            self._take_back(list(created))
-            raise
-        for job, message in items:
-            if job.id not in created:
-                self._met(job, message)
+            self._publish(producer, items, created)
+        except BaseException:
+            if self._take_back(list(created)):
+                raise
+            logger.warning("the publish of %d jobs failed, but workers have them", len(created))
+        self._meet([item for item in items if item[0].id not in created])
 
     def _record(self, jobs: list[NewJob]) -> dict[str, Any]:
         """Insert the rows; an insert whose answer was lost counts as done."""
         try:
             return {row.id: row for row in self._store.create_many(jobs)}
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, *TRANSIENT_ERRORS):
             logger.warning("the database broke while jobs were recorded; trying again")
         rows = patiently(partial(self._store.create_many, jobs), self._patience)
         created = {row.id: row for row in rows}
         for job in jobs:
-            found = None if job.id in created else self._store.existing(job)
+            find = partial(self._store.existing, job)
+            found = None if job.id in created else patiently(find, self._patience)
             if found and found.id == job.id and (found.attempt, found.dispatch) == (0, 1):
                 created[job.id] = found
         return created
 
-    def _take_back(self, ids: list[str]) -> None:
+    def _publish(self, producer: Any, items: list[Item], created: dict[str, Any]) -> None:
+        """Publish in one pipeline; where that breaks, one by one, with Celery's retries.
+
+        What arrived twice by that has the same dispatch, and is claimed once.
+        """
+        for job, message, _ in items:
+            if job.id in created:
+                signals.job_created.send(sender=message.name, job_id=job.id)
+        try:
+            with producer.batch(max_size=BATCH):
+                self._publish_each(producer, items, created)
+        except BatchPublishError as error:
+            logger.warning("a batch was not published, trying one by one: %s", error)
+            self._publish_each(producer, items, created)
+
+    def _publish_each(self, producer: Any, items: list[Item], created: dict[str, Any]) -> None:
+        for job, message, _ in items:
+            row = created.get(job.id)
+            if row is not None and row.status == Status.PENDING:
+                keep = partial(self._keep, job.id, row.dispatch)
+                self._dispatch.publish(
+                    producer, message, row.dispatch, low=row.low_priority, keep=keep
+                )
+
+    def _meet(self, items: list[Item]) -> None:
+        """Handle those whose id or key exists; when all are done, raise the first refusal."""
+        refused: list[Exception] = []
+        for job, message, _ in items:
+            try:
+                self._met(job, message)
+            except SubmissionRefused as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
+
+    def _take_back(self, ids: list[str]) -> int:
         taken = sum(self._store.take_back(job_id) for job_id in ids)
         logger.warning("the publish of %d jobs failed; %d were taken back", len(ids), taken)
+        return taken
 
 
 class _Scope:

@@ -10,7 +10,7 @@ from typing import Any
 from kombu.serialization import registry
 
 from jobmonitor import canvas
-from jobmonitor.dispatch import HEADER, Message
+from jobmonitor.dispatch import HEADER, Message, header_of
 
 #: in our header of a delivery: how its producer, who knew nothing of us, had serialized it
 CONTENT_TYPE = "content_type"
@@ -36,7 +36,7 @@ def message_of(task: Any) -> Message:
         options["priority"] = delivery["priority"]
     properties = {"correlation_id": request.id, "reply_to": request.reply_to or ""}
     headers |= {"timelimit": list(request.timelimit or (None, None))}
-    hints = request.get(HEADER) or {}
+    hints = header_of(request)
     headers[HEADER] = {k: v for k, v in hints.items() if k != CONTENT_TYPE}
     serializer = registry.type_to_name.get(hints.get(CONTENT_TYPE))
     if serializer:

@@ -60,6 +60,18 @@ class Stored:
     body: bytes
 
 
+def header_of(headers: Any) -> Mapping[str, Any]:
+    """Read our header of a message or request; others may have written anything there."""
+    ours = headers.get(HEADER) if headers else None
+    return ours if isinstance(ours, Mapping) else {}
+
+
+def number_of(headers: Any) -> int | None:
+    """Read our dispatch number of a delivery; None where its producer knew nothing of us."""
+    number = header_of(headers).get("dispatch")
+    return number if isinstance(number, int) else None
+
+
 class Dispatch:
     """Publishes messages of one app through Celery's own sender."""
 

@@ -215,8 +215,9 @@ class JobMonitor:
         """Submit signatures in bulk; their results, in order.
 
         As `apply_async` of each, many times as fast: in batches of 1,000, rows in one statement
-        and messages in one pipeline. When it raises, the batches before are submitted and the
-        one at hand is taken back.
+        and messages in one pipeline. Whatever this thread submits meanwhile is collected, too.
+        Where the broker fails, the batch at hand is taken back and the error raised; where some
+        ids are refused, the first refusal is raised and all others are submitted.
         """
         with self._bulk.collecting() as producer:
             return [item.apply_async(producer=producer) for item in signatures]

@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery
 
 from jobmonitor.canvas import UNLOCK, ids_of, outermost_group
-from jobmonitor.dispatch import HEADER, Message
+from jobmonitor.dispatch import HEADER, Message, header_of
 from jobmonitor.job import RunningJob
 from jobmonitor.records.store import Store
 
@@ -101,7 +101,7 @@ class Places:
 
     def _nearest(self) -> str | None:
         """Name the job to which the untracked task that runs here belongs."""
-        nearest: str | None = (self.request().get(HEADER) or {}).get("parent")
+        nearest: str | None = header_of(self.request()).get("parent")
         return nearest
 
     def request(self) -> Any:

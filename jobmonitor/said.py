@@ -93,6 +93,11 @@ def check_id(message: Message) -> None:
     check_text_of_id("task", message.id)
 
 
+def is_id(given: Any) -> bool:
+    """Say whether this may be the id of a job that was submitted."""
+    return isinstance(given, str) and 0 < len(given) <= _ID_MAX and storable(given) == given
+
+
 def check_text_of_id(kind: str, job_id: str) -> None:
     """Raise SubmissionRefused for an id of a task or group that Postgres could not keep."""
     if not 0 < len(job_id) <= _ID_MAX:

@@ -133,13 +133,14 @@ class Submission:
         self, producer: Any, message: Message, own: Own, task: TaskOptions, instance: Any
     ) -> Any:
         place = self._place(message, own)
-        if place.group is not None:
-            self._open(place.group, message, own)
         job = self._new_job(message, own, place, task, instance)
+        opens = partial(self._open, place.group, message, own) if place.group else None
         batch = self.bulk.batch_for(message)
         if batch is not None:
-            batch.add(job, message)
+            batch.add(job, message, opens)
             return None
+        if opens is not None:
+            opens()
         created = self._create(job)
         if created is None:
             return self._met(job, message)

@@ -12,6 +12,8 @@ from celery.worker.control import control_command
 from celery.worker.control import revoke as plain_revoke
 from kombu.utils.functional import maybe_list
 
+from jobmonitor.said import is_id
+
 
 @control_command(args=[("job_id", str), ("worker", str), ("pid", int), ("attempt", int)])
 def jobmonitor_force_stop(
@@ -32,7 +34,8 @@ def revoke(
     answer = plain_revoke(state, task_id, terminate, signal, **more)
     side = getattr(getattr(state.app, "jobmonitor", None), "worker_side", None)
     if side is not None:
-        for job_id in set(maybe_list(task_id) or ()):
+        ids = {one for one in maybe_list(task_id) or () if is_id(one)}
+        for job_id in ids:
             side.end(partial(_cancel, side, job_id))
     return answer
 

@@ -23,7 +23,7 @@ from kombu.utils.imports import symbol_by_name
 
 from jobmonitor.attempt import Requeued
 from jobmonitor.delivered import CONTENT_TYPE
-from jobmonitor.dispatch import HEADER
+from jobmonitor.dispatch import HEADER, header_of, number_of
 from jobmonitor.errors import JobMonitorError
 from jobmonitor.states import Status
 from jobmonitor.worker.side import WorkerSide
@@ -42,9 +42,9 @@ class JobRequest(Request):
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         """Note how a producer that knew nothing of us had serialized the message."""
         super().__init__(message, *args, **options)
-        hints = self._request_dict.get(HEADER) or {}
-        if isinstance(hints, dict) and "dispatch" not in hints:
-            self._request_dict[HEADER] = hints | {CONTENT_TYPE: message.content_type}
+        hints = header_of(self._request_dict)
+        if "dispatch" not in hints:
+            self._request_dict[HEADER] = {**hints, CONTENT_TYPE: message.content_type}
 
     @property
     def side(self) -> WorkerSide:
@@ -54,7 +54,7 @@ class JobRequest(Request):
     @property
     def dispatch(self) -> int | None:
         """Our number of this delivery; None where the producer knew nothing of us."""
-        return (self._request_dict.get(HEADER) or {}).get("dispatch")
+        return number_of(self._request_dict)
 
     # -- taken until acknowledged ----------------------------------------------------------
 
@@ -107,7 +107,8 @@ class JobRequest(Request):
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Celery's revoke of a running task; a greenlet that ends by it did not end itself."""
-        self._app.jobmonitor.execution.interrupted.add(self.id)
+        if pool.is_green:
+            self._app.jobmonitor.execution.interrupted.add(self.id)
         super().terminate(pool, signal)
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
@@ -127,7 +128,7 @@ class JobRequest(Request):
         error = getattr(error, "exc", error)
         if self._force_stopped:
             task_ready(self)
-            self.acknowledge()
+            self.side.end(self._note_taken)
             return None
         if isinstance(error, TimeLimitExceeded) and not return_ok:
             return None  # `on_timeout` follows and ends it
@@ -143,6 +144,12 @@ class JobRequest(Request):
         task_ready(self)
         self.side.end(lambda: self._lost(str(error)))
         return None
+
+    def _note_taken(self) -> Callable[[], Any]:
+        """Let a resume know that this message is gone, also where the claim was forgotten."""
+        facts = {"id": self.id, "dispatch": self.dispatch}
+        self.side.monitor.database.rows("note_taken", facts)
+        return self.acknowledge
 
     def _requeued(self) -> None:
         task_ready(self)

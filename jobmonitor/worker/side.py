@@ -19,6 +19,7 @@ from celery.worker import state as worker_state
 
 from jobmonitor import signals
 from jobmonitor.errors import DatabaseUnavailable
+from jobmonitor.records.database import TRANSIENT_ERRORS
 from jobmonitor.worker import presence
 from jobmonitor.worker.beat import Beat
 from jobmonitor.worker.checks import say_what_changed
@@ -26,6 +27,7 @@ from jobmonitor.worker.rescue import BROKER_ERRORS, Rescue
 
 logger = logging.getLogger(__name__)
 _VERSION = "0.1.0"
+_AGAIN_AFTER = 10.0
 End = Callable[[], Callable[[], Any] | None]
 
 
@@ -120,19 +122,28 @@ class WorkerSide:
             write = self._ends.get()
             if write is None:
                 return
-            after = self._until_written(write)
+            try:
+                after = self._until_written(write)
+            except Exception:
+                self._put_back(write)
+                continue
             if after is not None:
                 self.in_loop(after)
+
+    def _put_back(self, write: End) -> None:
+        """Let an end that cannot be written wait behind the others, and be tried again."""
+        logger.exception("jobmonitor: an end could not be written; trying again later")
+        timer = threading.Timer(_AGAIN_AFTER, self.end, (write,))
+        timer.daemon = True
+        timer.start()
 
     def _until_written(self, write: End) -> Callable[[], Any] | None:
         pause = 0.1
         while True:
             try:
                 return write()
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, *TRANSIENT_ERRORS, *BROKER_ERRORS) as error:
                 logger.warning("jobmonitor: an end waits: %s", error)
-            except Exception:
-                logger.exception("jobmonitor: an end could not be written; trying again")
             if self._stopping.is_set() and pause > 1:
                 return None
             time.sleep(pause)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobmonitor.dispatch import HEADER
+from jobmonitor.dispatch import number_of
 from jobmonitor.redaction import cut, storable, words
 
 _TEXT_MAX = 500
@@ -37,7 +37,7 @@ def _record(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
     """Write the end in our thread, then let Celery drop the message; its own call otherwise."""
     message, error = given[-2:]
     headers = message.headers or {}
-    number = (headers.get(HEADER) or {}).get("dispatch")
+    number = number_of(headers)
     if number is None:
         drop(*given)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 import redis
 from celery import chain, chord, group
 from celery import signals as celery_signals
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 
 from jobmonitor.errors import JobExists, SubmissionRefused
+from tests.factories import new_job
 from tests.waiting import eventually
 from tests.workers import Worker
 
@@ -135,6 +137,60 @@ def test_a_signature_that_is_refused_takes_its_batch_with_it(
         shop.monitor.submit_many(signatures)
     assert queue() == 0
     assert shop.monitor.jobs.find(q=signatures[0].id or "none").jobs == []
+
+
+def test_a_group_that_is_refused_opens_no_root(
+    shop: ModuleType, queue: Callable[[], int]
+) -> None:
+    members = group(shop.add.s(1, 1), shop.add.s(1, 1).set(task_id="x" * 300))
+    with pytest.raises(SubmissionRefused):
+        members.apply_async(task_id="never-opened")
+    assert shop.monitor.jobs.some(["never-opened"]) == []
+    assert queue() == 0
+
+
+def test_a_batch_is_bounded_by_its_bytes_too(
+    shop: ModuleType, queue: Callable[[], int], verbs: list[str]
+) -> None:
+    shop.monitor.submit_many(shop.traced.s("x" * 900_000) for _ in range(10))
+    assert verbs == ["create_many"] * 2
+    assert queue() == 10
+
+
+def test_a_pipeline_that_breaks_is_published_one_by_one(
+    shop: ModuleType, queue: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes = []
+
+    def break_it(batch: Any) -> Any:
+        flushes.append(batch)
+        raise BatchPublishError("as asked")
+
+    monkeypatch.setattr("kombu.transport.redis.PublishBatch.flush", break_it)
+    group(shop.add.s(number, 1) for number in range(20)).apply_async()
+    assert flushes
+    assert queue() == 20
+
+
+def test_an_exit_in_the_middle_leaves_no_row_without_a_message(
+    shop: ModuleType, queue: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: Any, **__: Any) -> Any:
+        raise SystemExit(3)
+
+    signatures = [shop.add.s(1, 1).set(task_id=f"bulk-exit-{n}") for n in range(4)]
+    monkeypatch.setattr(shop.monitor.dispatch, "publish", leave)
+    with pytest.raises(SystemExit):
+        shop.monitor.submit_many(signatures)
+    assert shop.monitor.jobs.some([f"bulk-exit-{n}" for n in range(4)]) == []
+    assert queue() == 0
+
+
+def test_two_that_submit_the_same_ids_do_not_wait_in_a_circle(shop: ModuleType) -> None:
+    jobs = [new_job(f"same-{number}") for number in range(400)]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(shop.monitor.store.create_many, [jobs, jobs[::-1]]))
+    assert len(made[0]) + len(made[1]) == 400
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_a_hundred_jobs_at_once_share_few_connections(
         there = [one for one in process.net_connections() if one.raddr]
         peak = max(peak, sum(one.raddr.port == port for one in there))
     assert [result.get(timeout=10) for result in results] == [[one, [one]] for one in ids]
-    assert 1 < peak <= 11
+    assert 1 < peak <= 12  # ten at once, one inside a rescue's transaction, the beat's own
 
 
 def test_a_hard_time_limit_is_an_end(

@@ -160,6 +160,18 @@ def test_a_claim_that_a_crash_forgot_is_made_again(records: Records, write: str)
     assert (records.row(job).attempt, records.row(job).worker) == (1, "w1")
 
 
+def test_the_claim_of_what_must_not_run_twice_is_on_disk(
+    records: Records, one_connection: Store
+) -> None:
+    modes = []
+    for rerun in (True, False):
+        delivery = records.delivery(records.make(), rerun=rerun)
+        with one_connection.database.transaction() as connection:
+            assert fetch(connection, "claim_pending", asdict(delivery))
+            modes += [connection.execute("SHOW synchronous_commit").fetchone()[0]]
+    assert modes == ["off", "on"]
+
+
 @pytest.mark.parametrize("hold_only", [True, False])
 def test_where_a_stop_came_after_the_crash_the_attempt_is_over_and_resume_publishes(
     records: Records, hold_only: bool

@@ -1,9 +1,10 @@
 -- claim_pending: take a job that simply waits, which is nearly every one; no row for all others,
--- which `claim` then judges. Commits asynchronously: a crash of Postgres may forget the claim, so
--- what the attempt writes is also fenced by `claimed_as`, and a refused write claims again. O(1);
--- ancestors are walked only where the root has a hold.
+-- which `claim` then judges. Commits asynchronously, unless the job must not run twice: a crash of
+-- Postgres may forget the claim, so what the attempt writes is also fenced by `claimed_as`, and a
+-- refused write claims again. O(1); ancestors are walked only where the root has a hold.
 WITH quick AS MATERIALIZED (
-    SELECT set_config('synchronous_commit', 'off', true) AS mode
+    SELECT set_config('synchronous_commit', CASE WHEN %(rerun)s THEN 'off'
+        ELSE current_setting('synchronous_commit') END, true) AS mode
 )
 UPDATE job SET
     status = 'running', attempt = attempt + 1, claimed_as = %(claimed_as)s,

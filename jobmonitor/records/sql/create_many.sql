@@ -30,7 +30,7 @@ WITH input AS MATERIALIZED (
                 ELSE 'pending' END,
            CASE WHEN i.due_at > clock_timestamp() THEN 'due' ELSE 'queued' END,
            CASE WHEN born.hold IS DISTINCT FROM 'cancel' THEN i.due_at END,
-           clock_timestamp(),
+           clock_timestamp() + i.position * interval '1 microsecond',
            CASE WHEN born.hold IS NULL THEN greatest(clock_timestamp(), i.due_at) END,
            CASE WHEN born.hold = 'cancel' THEN clock_timestamp() END,
            CASE WHEN born.hold = 'stop' THEN 1 END,
@@ -42,7 +42,7 @@ WITH input AS MATERIALIZED (
         SELECT CASE WHEN NOT coalesce(i.system, p.system, false)
                          OR coalesce(i.stoppable, false) THEN p.hold END AS hold
     ) AS born
-    ORDER BY i.position
+    ORDER BY i.id  -- one order for everyone: two with the same ids never wait in a circle
     ON CONFLICT DO NOTHING
     RETURNING id, status, dispatch, low_priority, parent_id, parent_run, root_id, root_run
 ), message AS (
