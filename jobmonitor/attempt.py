@@ -24,7 +24,7 @@ from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTermi
 from jobmonitor import greenlets, signals
 from jobmonitor.current import enter, is_alone_here, leave, running_job
 from jobmonitor.delivered import fix_ids, message_of
-from jobmonitor.dispatch import Dispatch, header_of
+from jobmonitor.dispatch import Dispatch, number_of
 from jobmonitor.errors import (
     CheckpointRefused,
     DatabaseUnavailable,
@@ -82,10 +82,10 @@ class Execution:
 
         Raises Ignore where nothing may run, Reject(requeue=True) while the database is away.
         """
-        header = header_of(task.request)
-        delivery = self._delivery(task, header.get("dispatch", 1))
+        number = number_of(task.request)
+        delivery = self._delivery(task, number or 1)
         with soft_limit_held_back():  # from the claim on, `after` must know the job
-            claimed = self._claim(task, delivery, is_known="dispatch" in header)
+            claimed = self._claim(task, delivery, is_known=number is not None)
             if claimed.verdict not in {"run", "mine", "continue"}:
                 return self._refuse(task, claimed)
             job = self._job(task, delivery, claimed, args, kwargs)

@@ -14,7 +14,7 @@ from celery.app.trace import task_has_custom
 
 from jobmonitor.attempt import Execution
 from jobmonitor.current import running_job
-from jobmonitor.dispatch import HEADER, header_of
+from jobmonitor.dispatch import HEADER, number_of
 from jobmonitor.queues import is_for_all
 from jobmonitor.submission import child_id
 from jobmonitor.task_options import is_tracked
@@ -72,7 +72,7 @@ class JobMixin:
         request = self.request  # type: ignore[attr-defined]
         if request.called_directly or request.is_eager:
             return False
-        if "dispatch" in header_of(request):
+        if number_of(request) is not None:
             return True
         return is_tracked(self.name, self) and not is_for_all(self.app, request.delivery_info)  # type: ignore[attr-defined]
 

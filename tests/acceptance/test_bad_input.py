@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.exceptions import NotRegistered
 
 from jobmonitor.states import FINAL
@@ -308,6 +309,28 @@ def test_a_message_that_no_worker_may_read_ends_its_job(run: Callable[..., Any])
     job = run("add", 1, 2, serializer="yaml")
     assert job.error.startswith("ContentDisallowed: Refusing to deserialize")
     assert (job.attempt, job.has_errors) == (0, True)
+
+
+def test_ids_that_no_job_has_hold_up_no_end_in_the_worker(
+    run: Callable[..., Any], shop: ModuleType, worker: Worker
+) -> None:
+    shop.app.control.revoke(["a\0", "\ud800", 123, "x" * 10_000])
+    waiting = shop.add.apply_async((1, 2), countdown=300)
+    shop.app.control.revoke(waiting.id)
+    assert shop.monitor.jobs.wait_for(waiting.id, "canceled", timeout=20)
+
+
+@pytest.mark.parametrize("said", ["alice", ["dispatch"], {"dispatch": "x"}, 7])
+def test_anything_may_stand_in_our_header(
+    shop: ModuleType, worker: Worker, environment: dict[str, str], said: Any
+) -> None:
+    with Celery("foreign", broker=environment["BROKER_URL"], set_as_current=False) as foreign:
+        unknown = foreign.send_task("nobody.knows", headers={"jobmonitor": said})
+        known = foreign.send_task(shop.add.name, (1, 2), headers={"jobmonitor": said})
+    eventually(lambda: unknown.id in worker.log, within=20)
+    eventually(lambda: shop.monitor.jobs.some([known.id]), within=20)
+    assert shop.monitor.jobs.wait_for(known.id, timeout=20).result == 3
+    assert worker.alive
 
 
 def test_wrong_arguments_are_the_errors_of_their_jobs(shop: ModuleType, worker: Worker) -> None:
