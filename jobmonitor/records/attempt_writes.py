@@ -21,8 +21,9 @@ class AttemptWrites:
     """What one attempt writes until it ends; None comes back where it was fenced out.
 
     A claim commits asynchronously. When Postgres crashes within about 0.6 s after it, the row
-    is pending again though the job runs. A refused write therefore claims once more before it
-    is believed: that succeeds only while nobody else has touched the row since this delivery.
+    is pending again though the job runs, until it writes. A refused write therefore claims
+    once more before it is believed: that succeeds only while nobody else has touched the row
+    since this delivery. `halt` need not: that a stop was asked is on disk, so the claim is too.
     """
 
     def __init__(self, store: Store, delivery: Delivery, attempt: int) -> None:

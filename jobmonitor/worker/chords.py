@@ -1,6 +1,6 @@
 """What a result backend knows of a chord does not expire while a member of it is Stopped.
 
-Runs in: the worker's main process, in the thread that beats. A Redis backend lets a chord's
+Runs in: the worker's main process, in the thread of the rounds. A Redis backend lets a chord's
 state expire `result_expires` after the last member that ended, a database backend deletes the
 members' results when Celery cleans up: both would lose a chord that waits for a person.
 """

@@ -1,7 +1,7 @@
 """What lost workers held runs again; what Celery has not been told is told.
 
-Runs in: the worker's main process, in the thread that beats. One worker at a time does it: the
-lock is Postgres' and goes with the connection.
+Runs in: the worker's main process, in the thread of the rounds. One worker at a time does it:
+the lock is Postgres' and goes with the connection.
 """
 
 from __future__ import annotations

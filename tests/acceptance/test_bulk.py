@@ -67,6 +67,14 @@ def test_the_members_of_a_group_go_out_together(
     assert (root.type, root.children.total, root.descendants.total) == ("group", 300, 300)
 
 
+def test_jobs_of_a_batch_are_listed_in_the_order_of_their_submission(
+    shop: ModuleType, queue: Callable[[], int]
+) -> None:
+    results = shop.monitor.submit_many(shop.add.s(number, 7) for number in range(30))
+    listed = [job.id for job in shop.monitor.jobs.find(limit=30).jobs]
+    assert listed == [result.id for result in reversed(results)]
+
+
 def test_a_batch_takes_whatever_is_submitted(
     shop: ModuleType, queue: Callable[[], int], verbs: list[str]
 ) -> None:

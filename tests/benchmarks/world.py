@@ -24,7 +24,7 @@ KINDS = ("plain", "recorded", "jobmonitor")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Two durable servers of the benchmark's own."""
+    """Two servers of the benchmark's own."""
 
     postgres: PostgresServer
     broker: RedisServer
@@ -73,7 +73,7 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """Start both servers, durable, and end them."""
+    """Start a Postgres that is durable and a broker that is not, and end them."""
     with tempfile.TemporaryDirectory(prefix="jobmonitor-bench-") as name:
         directory = Path(name)
         postgres = PostgresServer(directory / "postgres", durable=True)

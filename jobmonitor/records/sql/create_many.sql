@@ -30,7 +30,7 @@ WITH input AS MATERIALIZED (
                 ELSE 'pending' END,
            CASE WHEN i.due_at > clock_timestamp() THEN 'due' ELSE 'queued' END,
            CASE WHEN born.hold IS DISTINCT FROM 'cancel' THEN i.due_at END,
-           clock_timestamp() + i.position * interval '1 microsecond',
+           statement_timestamp() + i.position * interval '1 microsecond',
            CASE WHEN born.hold IS NULL THEN greatest(clock_timestamp(), i.due_at) END,
            CASE WHEN born.hold = 'cancel' THEN clock_timestamp() END,
            CASE WHEN born.hold = 'stop' THEN 1 END,

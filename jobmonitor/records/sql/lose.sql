@@ -1,7 +1,7 @@
 -- lose: the process or worker that held a delivery is gone. One row per job that it touches:
 -- outcome 'again' (publish it, with dispatch + 1), 'stopped', 'canceled', 'failed' (the cap, or
 -- its task must not run twice), 'tail' (finished, its continuation is owed). Fenced by worker and
--- by attempt, so that a job which is held by somebody else is left alone.
+-- process, so that a job which is held by somebody else is left alone.
 -- Not counted as lost where nothing had started or the worker was shut down; of what was stopped
 -- meanwhile it is only noted that its message is gone. O(1) by id.
 WITH old AS (
