@@ -1,0 +1,1 @@
+"""The fair transport: whose turn it is, on Redis."""

@@ -1,0 +1,159 @@
+"""One queue in fair order on a Redis server: a typed method for each verb.
+
+Runs in: producers and consumers; it knows neither kombu nor Celery. Times are milliseconds.
+Every verb is one script: it happens as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import redis
+
+from jobmonitor.transport.keys import base_of
+from jobmonitor.transport.scripts import script
+
+#: ms for which a repeated publish is recognized
+REMEMBERED = 600_000
+#: ms without a beat after which a consumer is suspected, and between two looks for such
+LOST_AFTER = 30_000
+PASS_EVERY = 5_000
+_ROOTS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message on its way to a consumer; `lease` is 0 where it was taken for good."""
+
+    lease: int
+    root: str
+    low: bool
+    task: str
+    deliveries: int
+    payload: str
+
+
+class FairQueue:
+    """The messages of one queue, in the fair order of their roots."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        name: str,
+        *,
+        prefix: str = "",
+        floor: float = 0.05,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """`floor` is the share of the roots served before; `clock` replaces the server's."""
+        self.base = base_of(prefix, name)
+        self._client = client
+        self._floor = floor
+        self._clock = clock
+
+    def publish(
+        self, payload: str, *, id: str, producer: str, number: int, root: str,
+        again: bool = False, low: bool = False, weight: float | None = None,
+        due: float | None = None,
+    ) -> bool:  # fmt: skip
+        """Put a message behind the others of its root; False: `again` found it published.
+
+        A producer numbers its messages 1, 2, 3 …; it repeats only its last one.
+        """
+        arguments = publish_arguments(
+            payload, id=id, producer=producer, number=number, root=root, again=again, low=low,
+            weight=weight, due=due, now=self._now,
+        )  # fmt: skip
+        return bool(self._run("publish", *arguments))
+
+    def take(self, consumer: str | None, request: int) -> tuple[Taken | None, float]:
+        """Take the next message, and say in how many ms the next will be due (-1: none).
+
+        Without a consumer it is taken for good. The same request again returns the same lease.
+        """
+        reply = self._run("take", *take_arguments(consumer, request, self._floor, self._now))
+        return taken_of(reply)
+
+    def refresh(self, consumer: str, running: Sequence[tuple[int, float]]) -> None:
+        """Charge what has run for longer than was guessed: leases and how long they ran."""
+        self._run("refresh", consumer, *chain.from_iterable(running))
+
+    def ack(self, consumer: str, lease: int, elapsed: float, *, root: str, low: bool) -> bool:
+        """End a lease and charge its root; False: it was not out any more."""
+        return bool(self._run("ack", consumer, lease, elapsed, _CLASS[low], root))
+
+    def requeue(self, consumer: str, lease: int, elapsed: float) -> bool:
+        """Give a message back to the front of its root; False: it was not out any more."""
+        return bool(self._run("requeue", consumer, lease, elapsed))
+
+    def beat(self, consumer: str, held: Iterable[int]) -> list[int]:
+        """Say that a consumer lives and what it holds; which of that it holds no more."""
+        lost = self._run("beat", self._now, consumer, LOST_AFTER, PASS_EVERY, *held)
+        return [int(lease) for lease in lost]
+
+    def leave(self, consumer: str) -> int:
+        """End a consumer: what it holds goes back at once; how much that was."""
+        return int(self._run("leave", consumer))
+
+    def size(self) -> int:
+        """Count what waits and what is due later, without what is leased."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hmget(f"{self.base}meta", "waiting", "low:waiting")
+            pipe.zcard(f"{self.base}due")
+            waiting, due = pipe.execute()
+        return sum(int(count or 0) for count in waiting) + due
+
+    def purge(self) -> int:
+        """Remove what waits and what is due later; how much that was."""
+        removed, more = 0, 1
+        while more:
+            count, more = self._run("purge", _ROOTS_AT_ONCE)
+            removed += count
+        return removed
+
+    @property
+    def _now(self) -> float | str:
+        return "" if self._clock is None else self._clock()
+
+    def _run(self, verb: str, *arguments: Any) -> Any:
+        return script(verb).run(self._client, self.base, *arguments)
+
+
+_CLASS = {False: "normal", True: "low"}
+
+
+def publish_arguments(
+    payload: str, *, id: str, producer: str, number: int, root: str, again: bool, low: bool,
+    weight: float | None, due: float | None, now: float | str = "",
+) -> tuple[Any, ...]:  # fmt: skip
+    """Order what publish.lua wants."""
+    return (
+        now, producer, number, int(again), _CLASS[low], root, "" if weight is None else weight,
+        "" if due is None else due, id, payload, REMEMBERED,
+    )  # fmt: skip
+
+
+def take_arguments(
+    consumer: str | None, request: int, floor: float, now: float | str = ""
+) -> tuple[Any, ...]:
+    """Order what take.lua wants."""
+    return now, consumer or "", request, floor
+
+
+def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float]:
+    """Read what take.lua returned."""
+    if len(reply) == 1:
+        return None, float(reply[0])
+    _, lease, name, root, deliveries, task, payload = reply
+    taken = Taken(
+        int(lease), _text(root), _text(name) == "low", _text(task), int(deliveries),
+        _text(payload),
+    )  # fmt: skip
+    return taken, -1.0
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,32 @@
+"""The keys of one fair queue: what each holds, and for how long.
+
+All begin with one base, `<prefix>fair:{<queue>}:`; the braces keep a queue in one slot of a
+Redis Cluster. Scripts get the base as their only key and make the others of it.
+
+ring            ZSET    root -> tag, ms: served before, and work waits
+fresh           ZSET    root -> order of arrival: not served yet, and work waits
+arrived         HASH    root in fresh -> virtual time at its arrival
+park            ZSET    root -> tag: nothing waits; work in flight, or ahead of virtual time
+infl            HASH    root -> leases out, while there are any
+r:<root>        LIST    its messages, the next in front, while there are any
+low:<the above>         the same of the low class
+weights         HASH    root -> weight, where it is not 1, while the root is known
+due             ZSET    delivery id -> ms when it is due
+due_messages    HASH    delivery id -> its class, root and message
+c:<consumer>    HASH    m<lease> the message, f<lease> the facts; last request; leases missed
+cons            ZSET    consumer -> ms of its last beat, while it lives
+suspects        HASH    consumer -> its last beat when it was suspected
+est             HASH    task name -> learned ms; as many as there are names
+meta            HASH    virtual times, class clocks, counters, epoch; always
+wake            LIST    tokens, hints that a look is worth it; at most one a consumer
+p:<producer>    STRING  its last publish number, for ten minutes
+"""
+
+from __future__ import annotations
+
+
+def base_of(prefix: str, queue: str) -> str:
+    """Begin every key of a queue; two queues never share one, whatever their names."""
+    for sign in "%{}":
+        queue = queue.replace(sign, f"%{ord(sign):02X}")
+    return f"{prefix}fair:{{{queue}}}:"

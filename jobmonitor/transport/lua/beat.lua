@@ -1,0 +1,103 @@
+#!lua flags=allow-oom
+-- Say that a consumer lives and what it holds; give back what nobody holds any more.
+--
+-- A lease that a live consumer does not hold goes back at its second beat without it: the reply
+-- of its take was lost. The leases of a consumer without a beat for `lost_after` go back when
+-- two passes have seen that; after a time without passes, as in an outage, none is suspected
+-- before everybody had `lost_after` to come back. The server's clock judges, and what is seen of
+-- it between two passes: a jump of it is such a time too.
+--
+-- KEYS[1] base
+-- ARGV    now ('' for the server's), consumer, lost_after ms, ms between two passes, leases held
+-- returns the leases among those held that are not out (any more) for this consumer
+-- O(leases of this consumer + log consumers), a pass at most 100 leases more.
+-- {order}
+local now, consumer = clock(ARGV[1]), ARGV[2]
+local LOST_AFTER, PASS_EVERY = tonumber(ARGV[3]), tonumber(ARGV[4])
+local SUSPECTS, AT_ONCE = base .. 'suspects', 100
+local returned = 0
+
+local function reconcile(held)
+    local mine, out = leases_of(consumer), {}
+    local missed = {}
+    for id in string.gmatch(redis.call('HGET', mine, 'missed') or '', '%d+') do missed[id] = true end
+    local missing = {}
+    for _, number in ipairs(lease_ids(consumer)) do
+        local id = string.format('%.0f', number)
+        out[id] = true
+        if not held[id] and missed[id] then
+            put_back(consumer, id, read_lease(consumer, id))
+            returned = returned + 1
+        elseif not held[id] then
+            missing[#missing + 1] = id
+        end
+    end
+    if #missing > 0 then
+        redis.call('HSET', mine, 'missed', table.concat(missing, ' '))
+    else
+        redis.call('HDEL', mine, 'missed')
+    end
+    local lost = {}
+    for index = 5, #ARGV do
+        if not out[ARGV[index]] then lost[#lost + 1] = ARGV[index] end
+    end
+    return lost
+end
+
+local function recover(lost)
+    local ids = lease_ids(lost)
+    for index = 1, math.min(#ids, AT_ONCE - returned) do
+        local id = string.format('%.0f', ids[index])
+        put_back(lost, id, read_lease(lost, id))
+        returned = returned + 1
+        ids[index] = nil
+    end
+    if next(ids) == nil then
+        redis.call('DEL', leases_of(lost))
+        redis.call('ZREM', CONSUMERS, lost)
+        redis.call('HDEL', SUSPECTS, lost)
+    end
+end
+
+local function drop_suspects_that_beat()
+    local suspects = redis.call('HGETALL', SUSPECTS)
+    for index = 1, #suspects, 2 do
+        local beat = redis.call('ZSCORE', CONSUMERS, suspects[index])
+        if tonumber(beat) ~= tonumber(suspects[index + 1]) then
+            redis.call('HDEL', SUSPECTS, suspects[index])
+        end
+    end
+end
+
+local function pass()
+    local last = tonumber(redis.call('HGET', META, 'last_pass'))
+    if last and now >= last and now - last < PASS_EVERY then return end
+    redis.call('HSET', META, 'last_pass', now)
+    if not last or now < last or now - last > 3 * PASS_EVERY then
+        redis.call('HSET', META, 'grace', now + LOST_AFTER)
+        redis.call('DEL', SUSPECTS)
+        return
+    end
+    if now < tonumber(redis.call('HGET', META, 'grace')) then return end
+    drop_suspects_that_beat()
+    local silent = redis.call(
+        'ZRANGEBYSCORE', CONSUMERS, '-inf', '(' .. string.format('%.17g', now - LOST_AFTER),
+        'WITHSCORES', 'LIMIT', 0, AT_ONCE
+    )
+    for index = 1, #silent, 2 do
+        if redis.call('HEXISTS', SUSPECTS, silent[index]) == 1 then
+            recover(silent[index])
+        else
+            redis.call('HSET', SUSPECTS, silent[index], silent[index + 1])
+        end
+    end
+end
+
+local held = {}
+for index = 5, #ARGV do held[ARGV[index]] = true end
+redis.call('ZADD', CONSUMERS, now, consumer)
+local lost = reconcile(held)
+pass()
+wake(returned)
+save()
+return lost

@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- Charge what runs for longer than it was guessed, while it runs.
+--
+-- KEYS[1] base
+-- ARGV    consumer, then lease and elapsed ms of each job
+-- O(jobs x log roots).
+-- {order}
+local consumer = ARGV[1]
+for index = 2, #ARGV, 2 do
+    local id, elapsed = ARGV[index], tonumber(ARGV[index + 1])
+    local lease = read_lease(consumer, id)
+    if lease and elapsed > lease.charged then
+        charge(lease, elapsed)
+        redis.call('HSET', leases_of(consumer), 'f' .. id, facts_text(lease))
+    end
+end
+save()
