@@ -1,13 +1,14 @@
-"""What gevent does to an attempt from outside: its pool ends greenlets by raising in them.
+"""What gevent does to a process: it patches Python, and its pool ends greenlets by raising.
 
-Runs in: the process that runs the task. gevent is not imported here: where it is not, nothing
-of this can have happened.
+Runs in: every process. gevent is not imported here: where it is not, nothing of this can have
+happened.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 
@@ -28,6 +29,21 @@ def patched_too_late() -> bool:
     from psycopg import waiting
 
     return waiting.wait is getattr(waiting, "wait_c", None)
+
+
+def native(module: str, name: str) -> Any:
+    """Return a function of the standard library as it was before gevent patched it."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None:
+        return getattr(import_module(module), name)
+    return monkey.get_original(module, name)
+
+
+def taken_lock() -> Any:
+    """Return a lock of native threads that is held already, to be waited for."""
+    lock = native("_thread", "allocate_lock")()
+    lock.acquire()
+    return lock
 
 
 def _is(error: BaseException, module: str, name: str) -> bool:

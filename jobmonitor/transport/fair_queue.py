@@ -6,6 +6,7 @@ Every verb is one script: it happens as a whole or not at all.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -26,7 +27,10 @@ _ROOTS_AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message on its way to a consumer; `lease` is 0 where it was taken for good."""
+    """A message on its way to a consumer; `lease` is 0 where it was taken for good.
+
+    `guess` is what its root was charged for it so far, in ms.
+    """
 
     lease: int
     root: str
@@ -34,6 +38,7 @@ class Taken:
     task: str
     deliveries: int
     payload: str
+    guess: float
 
 
 class FairQueue:
@@ -114,6 +119,25 @@ class FairQueue:
             removed += count
         return removed
 
+    def declare(self) -> None:
+        """Let the queue exist before it has a message; its epoch tells of an emptied Redis."""
+        self._client.hsetnx(f"{self.base}meta", "epoch", uuid.uuid4().hex)
+
+    def is_declared(self) -> bool:
+        """Say whether the queue exists."""
+        return bool(self._client.exists(f"{self.base}meta"))
+
+    def delete(self) -> None:
+        """Remove the queue and all that is in it; what is leased goes on."""
+        self.purge()
+        consumers: Any = self._client.zrange(f"{self.base}cons", 0, -1)
+        names = [*_WHOLE, *(f"c:{_text(consumer)}" for consumer in consumers)]
+        self._client.delete(*(self.base + name for name in names))
+
+    def holds(self, consumer: str, lease: int) -> bool:
+        """Say whether a lease is out for this consumer."""
+        return bool(self._client.hexists(f"{self.base}c:{consumer}", f"f{lease}"))
+
     @property
     def _now(self) -> float | str:
         return "" if self._clock is None else self._clock()
@@ -122,6 +146,11 @@ class FairQueue:
         return script(verb).run(self._client, self.base, *arguments)
 
 
+_PER_CLASS = ("ring", "fresh", "arrived", "park", "infl")
+_WHOLE = (
+    *_PER_CLASS, *(f"low:{name}" for name in _PER_CLASS),
+    "weights", "due", "due_messages", "cons", "suspects", "est", "meta", "wake",
+)  # fmt: skip
 _CLASS = {False: "normal", True: "low"}
 
 
@@ -147,10 +176,10 @@ def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float]:
     """Read what take.lua returned."""
     if len(reply) == 1:
         return None, float(reply[0])
-    _, lease, name, root, deliveries, task, payload = reply
+    _, lease, name, root, deliveries, task, payload, guess = reply
     taken = Taken(
         int(lease), _text(root), _text(name) == "low", _text(task), int(deliveries),
-        _text(payload),
+        _text(payload), float(guess),
     )  # fmt: skip
     return taken, -1.0
 

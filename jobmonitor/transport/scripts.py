@@ -31,8 +31,12 @@ class Script:
         try:
             return client.evalsha(self.sha, 1, base, *arguments)
         except NoScriptError:
-            client.script_load(self.text)
+            self.load(client)
             return client.evalsha(self.sha, 1, base, *arguments)
+
+    def load(self, client: redis.Redis) -> None:
+        """Let a server know it."""
+        client.script_load(self.text)
 
 
 @cache

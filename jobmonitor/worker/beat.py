@@ -8,11 +8,9 @@ nor locks; what it waits for, it waits for in this thread alone.
 from __future__ import annotations
 
 import logging
-import sys
-from importlib import import_module
-from typing import Any
 
 from jobmonitor.errors import DatabaseUnavailable
+from jobmonitor.greenlets import native, taken_lock
 from jobmonitor.records.database import Database
 
 logger = logging.getLogger(__name__)
@@ -25,8 +23,8 @@ class Beat:
         self._database = Database(database_url)
         self._worker_id = worker_id
         self._interval = interval
-        self._goes_on = _taken_lock()
-        self._runs = _taken_lock()
+        self._goes_on = taken_lock()
+        self._runs = taken_lock()
 
     def start(self) -> None:
         """Begin to beat."""
@@ -53,17 +51,3 @@ class Beat:
             logger.warning("jobmonitor: no beat: %s", error)
         except Exception:
             logger.exception("jobmonitor: a beat failed")
-
-
-def native(module: str, name: str) -> Any:
-    """Return a function of the standard library as it was before gevent patched it."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None:
-        return getattr(import_module(module), name)
-    return monkey.get_original(module, name)
-
-
-def _taken_lock() -> Any:
-    lock = native("_thread", "allocate_lock")()
-    lock.acquire()
-    return lock

@@ -5,7 +5,8 @@
 -- ARGV    now ('' for the server's), consumer ('' takes without a lease), request number (the
 --         same again returns the same lease, while it is out), floor (0 to below 1)
 -- returns {ms until the next message is due, or -1} or that and
---         lease, class ('normal', 'low'), root, deliveries before this one, task, payload
+--         lease, class ('normal', 'low'), root, deliveries before this one, task, payload, and
+--         the ms that were charged for it
 -- O(log roots), and O(log due) for each of at most 100 messages that have become due.
 -- {order}
 local now, consumer, request, floor = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -13,7 +14,8 @@ local now, consumer, request, floor = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber
 local function answer(id, lease)
     local _, deliveries, _, payload = parts_of(lease.element)
     local class = lease.class == LOW and 'low' or 'normal'
-    return {'-1', id, class, lease.root, deliveries, lease.task, payload}
+    local charged = string.format('%.17g', lease.charged)
+    return {'-1', id, class, lease.root, deliveries, lease.task, payload, charged}
 end
 
 local function repeated()

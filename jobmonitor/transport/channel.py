@@ -1,0 +1,151 @@
+"""A kombu channel whose task queues are in fair order; all others are as on stock Redis.
+
+Runs in: producers and consumers. Replies, remote control and events stay with kombu: they are
+for one listener, and nothing of them is worth a lease.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import redis
+from kombu.utils.objects import cached_property
+
+from jobmonitor.transport.fair_queue import FairQueue
+from jobmonitor.transport.leases import Leases
+from jobmonitor.transport.process import leases_of
+from jobmonitor.transport.publishing import DeliveryTag, Numbers, PublishBatch, arguments_of
+from jobmonitor.transport.qos import FairQoS
+from jobmonitor.transport.scripts import script
+from jobmonitor.transport.taking import Taking, raw_of
+
+#: queues of one listener: remote control, events, and the replies to one client
+_NOT_FAIR = re.compile(
+    r".*\.pidbox|celeryev\..*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.DOTALL
+)
+
+
+class FairChannel(Taking):
+    """What differs from kombu's Redis channel; comes before it."""
+
+    QoS = FairQoS
+    #: share of the capacity that roots served before keep, however many new ones arrive
+    fair_floor = 0.05
+    #: whether its connection broke: what it delivered may still run
+    is_broken = False
+
+    def __init__(self: Any, *arguments: Any, **options: Any) -> None:
+        self._reset_taking()
+        self._numbers = Numbers()
+        super().__init__(*arguments, **options)
+
+    def is_fair(self: Any, queue: str) -> bool:
+        """Say whether a queue is in fair order; its name alone decides, for every process."""
+        return queue not in self._fanout_queues and not _NOT_FAIR.fullmatch(queue)
+
+    @cached_property
+    def leases(self: Any) -> Leases:
+        """What this process holds on this server."""
+        return leases_of(self)
+
+    @property
+    def fair_client(self: Any) -> redis.Redis:
+        """A client that leaves keys as they are: ours have their prefix."""
+        return redis.Redis(connection_pool=self.pool)
+
+    def _fair(self: Any, queue: str) -> FairQueue:
+        return FairQueue(
+            self.fair_client, queue, prefix=self.global_keyprefix, floor=self.fair_floor
+        )
+
+    # -- publishing ------------------------------------------------------------------------
+
+    def _next_delivery_tag(self: Any) -> DeliveryTag:
+        return self._numbers.next()
+
+    def _inplace_augment_message(
+        self: Any, message: dict[str, Any], exchange: str, routing_key: str
+    ) -> None:
+        before = message["properties"].get("delivery_tag")
+        super()._inplace_augment_message(message, exchange, routing_key)  # type: ignore[misc]
+        if isinstance(before, DeliveryTag):  # kombu tries again what may have arrived
+            before.tries += 1
+            message["properties"]["delivery_tag"] = before
+
+    def _put(self: Any, queue: str, message: dict[str, Any], **options: Any) -> None:
+        if not self.is_fair(queue):
+            super()._put(queue, message, **options)  # type: ignore[misc]
+            return
+        batch = options.get("_publish_batch")
+        if batch is not None:
+            batch.add_fair(queue, message)
+            return
+        tag = message["properties"]["delivery_tag"]
+        if not isinstance(tag, DeliveryTag):  # a message of somebody else is put back
+            tag = self._numbers.next()
+        arguments = arguments_of(message, tag, again=tag.tries > 0)
+        script("publish").run(self.fair_client, self._fair(queue).base, *arguments)
+
+    def create_publish_batch(self: Any, max_size: int) -> PublishBatch:
+        """Make a batch of messages that go out in one pipeline."""
+        return PublishBatch(self, max_size)
+
+    # -- consuming -------------------------------------------------------------------------
+
+    def basic_consume(
+        self: Any, queue: str, no_ack: bool, *arguments: Any, **options: Any
+    ) -> Any:
+        """Consume from a queue; without acknowledgements nothing is leased."""
+        (self._without_ack.add if no_ack else self._without_ack.discard)(queue)
+        return super().basic_consume(queue, no_ack, *arguments, **options)  # type: ignore[misc]
+
+    def basic_get(self: Any, queue: str, no_ack: bool = False, **options: Any) -> Any:
+        """Take one message, if there is any."""
+        if not self.is_fair(queue):
+            return super().basic_get(queue, no_ack=no_ack, **options)  # type: ignore[misc]
+        consumer = None if no_ack else self.leases.consumer
+        request = 0 if no_ack else self.leases.request(queue)
+        taken, _ = self._fair(queue).take(consumer, request)
+        if taken is None:
+            return None
+        tag = None if no_ack else self.leases.took(queue, taken).tag
+        message = self.Message(raw_of(taken, tag), channel=self)
+        if tag is not None:
+            self.qos.append(message, tag)
+        return message
+
+    def close(self: Any) -> None:
+        """Close; what it had delivered and nobody runs goes back."""
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self._in_poll = None
+            self._end_asking(asked)
+        super().close()  # type: ignore[misc]
+
+    # -- the queue as a whole --------------------------------------------------------------
+
+    def _new_queue(self: Any, queue: str, **options: Any) -> None:
+        super()._new_queue(queue, **options)  # type: ignore[misc]
+        if self.is_fair(queue):
+            self._fair(queue).declare()
+
+    def _size(self: Any, queue: str) -> int:
+        if self.is_fair(queue):
+            return self._fair(queue).size()
+        return super()._size(queue)  # type: ignore[misc]
+
+    def _purge(self: Any, queue: str) -> int:
+        if self.is_fair(queue):
+            return self._fair(queue).purge()
+        return super()._purge(queue)  # type: ignore[misc]
+
+    def _delete(self: Any, queue: str, *arguments: Any, **options: Any) -> None:
+        super()._delete(queue, *arguments, **options)  # type: ignore[misc]
+        if self.is_fair(queue):
+            self._fair(queue).delete()
+
+    def _has_queue(self: Any, queue: str, **options: Any) -> bool:
+        if self.is_fair(queue):
+            return self._fair(queue).is_declared()
+        return super()._has_queue(queue, **options)  # type: ignore[misc]

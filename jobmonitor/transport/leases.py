@@ -1,0 +1,176 @@
+"""What this process holds of a server's fair queues: a lease a delivery, until it is settled.
+
+Runs in: consumers; one `Leases` a process and server, whatever becomes of its connections. A
+lease is kept alive by the beat (beat.py), not by a time limit: a job may run for days. What
+could not be settled because the server was away is settled by the beat when it is back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import ReferenceType, ref
+
+import redis
+
+from jobmonitor.greenlets import native
+from jobmonitor.transport.fair_queue import FairQueue, Taken
+
+#: seconds between two beats, and without a good one after which no more work is taken
+BEAT_EVERY = 5.0
+FENCED_AFTER = 18.0
+_TAG = "fair:"
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One delivery; `tag` is kombu's delivery tag of it."""
+
+    queue: str
+    number: int
+    root: str
+    low: bool
+    guess: float
+    tag: str
+    since: float
+    until: float | None = None
+    message: ReferenceType[Any] | None = None
+    orphaned: bool = False
+    owed: Callable[[FairQueue], Any] | None = field(default=None, repr=False)
+
+    def begin(self) -> None:
+        """Start its clock anew: a worker runs it from now on."""
+        self.since = time.monotonic()
+
+    def end(self) -> None:
+        """Stop its clock: what follows is not the task's own time."""
+        self.until = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """How long it has run, in ms."""
+        return ((self.until or time.monotonic()) - self.since) * 1000
+
+
+class Leases:
+    """The leases of this process on one server."""
+
+    def __init__(
+        self, client: redis.Redis, *, prefix: str, floor: float, beat: Callable[[Leases], Any]
+    ) -> None:
+        """`beat` is called once, when there is something to keep alive."""
+        self.consumer = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.floor = floor
+        self.prefix = prefix
+        #: monotonic time of the last beat that the server answered
+        self.last_beat: float | None = None
+        self._client = client
+        self._start_beat = beat
+        self._beats = False
+        self._lock = native("_thread", "allocate_lock")()
+        self._held: dict[str, Lease] = {}
+        self._queues: dict[str, FairQueue] = {}
+        self._requests = 0
+        self._unanswered: dict[str, list[int]] = {}
+
+    # -- taking ----------------------------------------------------------------------------
+
+    def queue(self, name: str) -> FairQueue:
+        """Return the queue of this name on this server."""
+        if name not in self._queues:
+            self._queues[name] = FairQueue(
+                self._client, name, prefix=self.prefix, floor=self.floor
+            )
+        return self._queues[name]
+
+    def request(self, queue: str) -> int:
+        """Number the next take; one whose reply was lost is asked again by its number."""
+        with self._lock:
+            if not self._beats:
+                self._beats = True
+                self._start_beat(self)
+            if self._unanswered.get(queue):
+                return self._unanswered[queue].pop()
+            self._requests += 1
+            return self._requests
+
+    def unanswered(self, queue: str, request: int) -> None:
+        """Note that the reply of a take was lost."""
+        with self._lock:
+            self._unanswered.setdefault(queue, []).append(request)
+
+    def took(self, queue: str, taken: Taken) -> Lease:
+        """Hold what was taken."""
+        tag = f"{_TAG}{taken.lease}:{queue}"
+        lease = Lease(
+            queue, taken.lease, taken.root, taken.low, taken.guess, tag, time.monotonic()
+        )
+        with self._lock:
+            self._held[tag] = lease
+        return lease
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the server has not heard of us for so long that it may give us up."""
+        return self.last_beat is not None and time.monotonic() - self.last_beat > FENCED_AFTER
+
+    # -- held ------------------------------------------------------------------------------
+
+    def get(self, tag: str) -> Lease | None:
+        """Find a lease by kombu's delivery tag; None for what is not, or no more, leased."""
+        return self._held.get(tag)
+
+    def carried_by(self, message: Any, tag: str) -> None:
+        """Remember the message of a lease: while somebody has it, it may be settled."""
+        lease = self._held.get(tag)
+        if lease is not None:
+            lease.message = ref(message)
+
+    def held(self) -> list[Lease]:
+        """List what is held now."""
+        with self._lock:
+            return list(self._held.values())
+
+    def queues(self) -> dict[str, FairQueue]:
+        """Return the queues that were used so far."""
+        with self._lock:
+            return dict(self._queues)
+
+    def drop(self, lease: Lease) -> None:
+        """Hold it no more."""
+        with self._lock:
+            self._held.pop(lease.tag, None)
+
+    # -- settling --------------------------------------------------------------------------
+
+    def ack(self, lease: Lease) -> None:
+        """End it and charge its root; where the server is away the beat does it later."""
+        elapsed = lease.elapsed
+        self._settle(
+            lease,
+            lambda queue: queue.ack(
+                self.consumer, lease.number, elapsed, root=lease.root, low=lease.low
+            ),
+        )
+
+    def requeue(self, lease: Lease) -> None:
+        """Give it back to the front of its root; where the server is away the beat does it."""
+        elapsed = lease.elapsed
+        self._settle(lease, lambda queue: queue.requeue(self.consumer, lease.number, elapsed))
+
+    def _settle(self, lease: Lease, settle: Callable[[FairQueue], Any]) -> None:
+        try:
+            settle(self.queue(lease.queue))
+        except (redis.RedisError, OSError):
+            lease.owed = settle
+        else:
+            self.drop(lease)
+
+
+def is_fair_tag(tag: str) -> bool:
+    """Say whether kombu's delivery tag is that of a lease."""
+    return str(tag).startswith(_TAG)

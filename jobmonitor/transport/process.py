@@ -1,0 +1,54 @@
+"""The leases of this process: one `Leases` for each server that it consumes from.
+
+Runs in: consumers. They outlive connections and channels, and end with the process: what is
+then held and does not run goes back at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from jobmonitor.transport.beat import Beat, is_running
+from jobmonitor.transport.leases import Leases
+
+#: seconds; a beat that takes longer is none
+_TIMEOUT = 5.0
+_ADDRESS = ("host", "port", "path", "db", "username")
+_by_server: dict[tuple[Any, ...], Leases] = {}
+
+
+def leases_of(channel: Any) -> Leases:
+    """Return what this process holds on the server of a channel; made at the first call."""
+    parameters = channel._connparams()
+    prefix = channel.global_keyprefix
+    key = (os.getpid(), prefix, *(parameters.get(name) for name in _ADDRESS))
+    if key not in _by_server:
+        client = redis.Redis(connection_pool=channel._get_pool())
+        pool = channel._get_pool()
+        pool.connection_kwargs |= {
+            "socket_timeout": _TIMEOUT,
+            "socket_connect_timeout": _TIMEOUT,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        _by_server[key] = Leases(
+            client, prefix=prefix, floor=channel.fair_floor,
+            beat=lambda leases: Beat(leases, lambda: redis.Redis(connection_pool=pool)).start(),
+        )  # fmt: skip
+    return _by_server[key]
+
+
+def _leave() -> None:
+    for (pid, *_), leases in _by_server.items():
+        if pid == os.getpid():
+            for lease in leases.held():
+                if lease.owed is None and not is_running(lease):
+                    leases.requeue(lease)
+
+
+atexit.register(_leave)

@@ -1,0 +1,84 @@
+"""What a channel has delivered and not settled: leases for fair queues, kombu's own for others.
+
+Runs in: consumers. A lease belongs to the process: an ack counts also when the channel that
+brought the message is long gone, and nothing that still runs goes back with a connection.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from kombu.transport import redis as stock
+from kombu.transport import virtual
+
+from jobmonitor.transport.beat import is_running
+from jobmonitor.transport.leases import Lease, is_fair_tag
+
+
+class FairQoS(stock.QoS):
+    """Settles leases by their delivery tags."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Hold a delivered message."""
+        if is_fair_tag(delivery_tag):
+            self.channel.leases.carried_by(message, delivery_tag)
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """End a lease; what was given to somebody else meanwhile is not ours to end."""
+        if not self._settle(delivery_tag, requeue=False):
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Drop a message, or give it back to the front of its root."""
+        if not self._settle(delivery_tag, requeue=requeue):
+            super().reject(delivery_tag, requeue)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Give back everything that this channel has not settled."""
+        self._flush()
+        for tag in list(self._delivered):
+            if self._settle(tag, requeue=True):
+                del self._delivered[tag]
+        super().restore_unacked(client)
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """At the end of a channel, give back what does not run, if its connection is well.
+
+        Where the connection broke, the beat gives it back once it is sure of that.
+        """
+        self._on_collect.cancel()
+        self._flush()
+        for tag in list(self._delivered):
+            if not is_fair_tag(tag):
+                continue
+            del self._delivered[tag]
+            lease = self.channel.leases.get(tag)
+            if lease is None:
+                continue
+            lease.orphaned = True
+            if not self.channel.is_broken and self.channel.do_restore and not _may_run(lease):
+                self.channel.leases.requeue(lease)
+        super().restore_unacked_once(stderr)
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is given back because of its age."""
+
+    def _settle(self, delivery_tag: str, *, requeue: bool) -> bool:
+        if not is_fair_tag(delivery_tag):
+            return False
+        leases = self.channel.leases
+        lease = leases.get(delivery_tag)
+        if lease is not None and lease.owed is None:
+            settle = leases.requeue if requeue else leases.ack
+            settle(lease)
+        virtual.QoS.ack(self, delivery_tag)
+        return True
+
+
+def _may_run(lease: Lease) -> bool:
+    """Whether a Celery worker runs it; others are done with what they did not settle."""
+    return "celery.worker.state" in sys.modules and is_running(lease)

@@ -1,0 +1,234 @@
+"""How a channel takes messages: take until nothing is left, then wait for a hint, then take.
+
+Runs in: consumers, in kombu's poller. Stock kombu blocks in BRPOP, which removes a message
+before anybody holds it. Here a script takes and leases in one step, and what is blocked on is
+a token: a hint that a look is worth it, of which any may be lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty
+from typing import Any
+
+import redis
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import loads
+from redis.exceptions import NoScriptError, ResponseError
+
+from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
+from jobmonitor.transport.keys import base_of
+from jobmonitor.transport.leases import BEAT_EVERY
+from jobmonitor.transport.scripts import script
+
+#: refusals of a server that will take commands again, or of one to reconnect from
+_PASSING = (
+    "MISCONF",
+    "READONLY",
+    "BUSY",
+    "LOADING",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "OOM",
+    "TRYAGAIN",
+)
+
+
+class ServerRefuses(redis.ConnectionError):
+    """The server lives and refuses: its disk is full, it became a replica, a script runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question on its way: a take of one queue, or a wait (queue is None)."""
+
+    queue: str | None
+    request: int
+    leased: bool
+    at: float
+
+
+class Taking:
+    """The part of a fair channel that takes."""
+
+    _asked: Asked | None = None
+    _is_empty = False
+    _due_in = -1.0
+
+    is_broken = False
+
+    def _reset_taking(self: Any) -> None:
+        self._untried: deque[str] = deque()
+        self._without_ack: set[str] = set()
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def _brpop_start(self: Any, timeout: float | None = None) -> None:
+        if self._asked is not None:  # its connection was dropped under it
+            self._lost(self._asked)
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        fair = [queue for queue in queues if self.is_fair(queue)]
+        if not fair:
+            super()._brpop_start(timeout)  # type: ignore[misc]
+        elif not self.leases.is_fenced:
+            self._ask(fair, [queue for queue in queues if not self.is_fair(queue)], timeout)
+
+    def _ask(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
+        if self._is_empty:
+            self._is_empty = False
+            self._wait(fair, stock, timeout)
+            return
+        self._untried = deque(q for q in self._untried if q in fair) or deque(fair)
+        self._ask_for(self._untried.popleft())
+
+    def _ask_for(self: Any, queue: str) -> None:
+        leased = queue not in self._without_ack
+        request = self.leases.request(queue) if leased else 0
+        arguments = take_arguments(
+            self.leases.consumer if leased else None, request, self.leases.floor
+        )
+        base = base_of(self.global_keyprefix, queue)
+        self._send(
+            Asked(queue, request, leased, time.monotonic()),
+            "EVALSHA", script("take").sha, 1, base, *arguments,
+        )  # fmt: skip
+
+    def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
+        longest = self.brpop_timeout if timeout is None else timeout
+        if self._due_in >= 0:
+            longest = min(longest or self._due_in / 1000, max(self._due_in / 1000, 0.001))
+        keys = [f"{base_of(self.global_keyprefix, queue)}wake" for queue in fair]
+        for priority in self.priority_steps:
+            keys += [self.global_keyprefix + self._q_for_pri(q, priority) for q in stock]
+        self._send(Asked(None, 0, False, time.monotonic()), "BRPOP", *keys, longest or 0)
+
+    def _send(self: Any, asked: Asked, *command: Any) -> None:
+        self._asked = asked
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = time.monotonic()
+        try:
+            self.client.connection.send_command(*command)
+        except self.connection_errors:
+            self._lost(asked)
+            raise
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def _brpop_read(self: Any, **options: Any) -> Any:
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        try:
+            reply = self._reply(asked)
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        self.is_broken = False
+        if asked.queue is None:
+            return self._woken(reply)
+        return self._taken(asked, *taken_of(reply))
+
+    def _reply(self: Any, asked: Asked) -> Any:
+        try:
+            return self.client.parse_response(self.client.connection, "EVALSHA")
+        except NoScriptError:
+            script("take").load(self.fair_client)
+            self._again(asked)
+            raise Empty() from None
+        except ResponseError as error:
+            if not str(error).startswith(_PASSING):
+                raise
+            self._lost(asked)
+            raise ServerRefuses(str(error)) from error
+        except self.connection_errors:
+            self._lost(asked)
+            raise
+
+    def _again(self: Any, asked: Asked) -> None:
+        if asked.queue is not None:
+            self._untried.appendleft(asked.queue)
+            if asked.leased:
+                self.leases.unanswered(asked.queue, asked.request)
+
+    def _lost(self: Any, asked: Asked) -> None:
+        """Let the next connection ask the same again."""
+        self._asked = None
+        if asked.queue is not None and asked.leased:
+            self.leases.unanswered(asked.queue, asked.request)
+        self.is_broken = True
+        self.client.connection.disconnect()
+
+    def _woken(self: Any, reply: Sequence[bytes] | None) -> bool:
+        if not reply:
+            raise Empty()
+        key, item = bytes_to_str(reply[0]), reply[1]
+        if key.endswith(":wake"):
+            raise Empty()
+        queue = key.removeprefix(self.global_keyprefix).rsplit(self.sep, 1)[0]
+        self._queue_cycle.rotate(queue)
+        self.connection._deliver(loads(bytes_to_str(item)), queue)
+        return True
+
+    def _taken(self: Any, asked: Asked, taken: Taken | None, due_in: float) -> bool:
+        if taken is None:
+            self._due_in = _sooner(self._due_in, due_in)
+            self._is_empty = not self._untried
+            raise Empty()
+        self._due_in = -1.0
+        self._untried.clear()
+        raw = self._hold(asked, taken)
+        if raw is None:
+            raise Empty()
+        self._queue_cycle.rotate(asked.queue)
+        self.connection._deliver(raw, asked.queue)
+        return True
+
+    def _hold(self: Any, asked: Asked, taken: Taken) -> dict[str, Any] | None:
+        """Make a raw message of what was taken; None if it was given up while it was read."""
+        if not asked.leased:
+            return raw_of(taken)
+        lease = self.leases.took(asked.queue, taken)
+        is_late = time.monotonic() - asked.at > BEAT_EVERY
+        if is_late and not self.leases.queue(asked.queue).holds(
+            self.leases.consumer, lease.number
+        ):
+            self.leases.drop(lease)
+            return None
+        return raw_of(taken, lease.tag)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _end_asking(self: Any, asked: Asked) -> None:
+        """Give back what comes by a take that is under way; a wait is let go."""
+        if asked.queue is None:
+            self.client.connection.disconnect()
+            return
+        try:
+            taken, _ = taken_of(self._reply(asked))
+        except (Empty, *self.connection_errors):
+            return
+        if taken is not None and asked.leased:
+            self.leases.requeue(self.leases.took(asked.queue, taken))
+        elif taken is not None:
+            self.connection._deliver(raw_of(taken), asked.queue)
+
+
+def raw_of(taken: Taken, tag: str | None = None) -> dict[str, Any]:
+    """Read the raw message of kombu from what was taken, as a consumer is to see it."""
+    raw: dict[str, Any] = loads(taken.payload)
+    headers, properties = raw["headers"], raw["properties"]
+    if tag is not None:
+        properties["delivery_tag"] = tag
+    if taken.deliveries:
+        headers["redelivered"] = True
+        properties["delivery_info"]["redelivered"] = True
+    if headers.get("eta"):
+        headers["eta"] = None  # it is due; a worker whose clock is slow would hold it
+    return raw
+
+
+def _sooner(one: float, other: float) -> float:
+    return max(one, other) if min(one, other) < 0 else min(one, other)
