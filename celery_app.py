@@ -34,7 +34,7 @@ BLOCK = 500  # airports that one job ranks
 LOCK = 28_298  # held while tables are made, or two processes would make the same
 LIMITS = {"lat": 90.0, "lon": 180.0}
 
-app = Celery("airports", broker=os.environ.get("BROKER_URL", "redis://localhost:6379/0"))
+app = Celery("airports", broker=os.environ.get("BROKER_URL", "fair-redis://localhost:6379/0"))
 app.conf.broker_connection_retry_on_startup = True
 app.conf.beat_schedule = {
     "refresh links": {"task": "celery_app.refresh_links", "schedule": 30.0},

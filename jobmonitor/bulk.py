@@ -176,9 +176,7 @@ class Bulk:
             row = created.get(job.id)
             if row is not None and row.status == Status.PENDING:
                 keep = partial(self._keep, job.id, row.dispatch)
-                self._dispatch.publish(
-                    producer, message, row.dispatch, low=row.low_priority, keep=keep
-                )
+                self._dispatch.publish(producer, message, row, keep=keep)
 
     def _meet(self, items: list[Item]) -> None:
         """Handle those whose id or key exists; when all are done, raise the first refusal."""

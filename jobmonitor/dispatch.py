@@ -80,18 +80,20 @@ class Dispatch:
         self._sender = sender
 
     def publish(
-        self, producer: Any, message: Message, number: int, *, low: bool,
+        self, producer: Any, message: Message, row: Any, *,
         keep: Callable[[Stored], Any] | None = None,
     ) -> Any:  # fmt: skip
-        """Send a message with its dispatch number; raises what the broker raises.
+        """Send a row's message (dispatch, root_id, weight, low_priority of it).
+
+        Raises what the broker raises.
 
         What receivers of before_task_publish made of it is given to `keep`, to be stored.
         """
         watched = keep is not None and before_task_publish.receivers
         before = self.pack(message) if watched else None
-        message.headers[HEADER] = {"dispatch": number}
+        message.headers[HEADER] = _header(message, row)
         options = dict(message.options)
-        if low:
+        if row.low_priority:
             options["priority"] = self.lowest_priority
         sent = self.send(producer, message, options)
         if keep is not None and before is not None:
@@ -110,7 +112,7 @@ class Dispatch:
     def publish_again(
         self, row: Any, *, change: Callable[[Message], None] | None = None
     ) -> None:
-        """Publish the stored message of a row (dispatch, low_priority, due_at, attempt).
+        """Publish the stored message of a row, which has due_at and attempt beside the rest.
 
         Its eta becomes the row's due time; once the job has started it carries no `expires`.
         """
@@ -122,9 +124,7 @@ class Dispatch:
         if change is not None:
             change(message)
         with self._app.producer_or_acquire(None) as producer:
-            self.publish(
-                _Sealed(producer, message), message, row.dispatch, low=row.low_priority
-            )
+            self.publish(_Sealed(producer, message), message, row)
 
     @property
     def lowest_priority(self) -> int:
@@ -180,6 +180,16 @@ class _Sealed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
+
+
+def _header(message: Message, row: Any) -> dict[str, Any]:
+    """Write our header: the number of this dispatch, and what the fair order is to know."""
+    header: dict[str, Any] = {"dispatch": row.dispatch}
+    if row.root_id != message.headers.get("root_id"):
+        header["root"] = row.root_id
+    if row.weight != 1:
+        header["weight"] = row.weight
+    return header
 
 
 def _plain(option: Any) -> Any:

@@ -34,6 +34,7 @@ from jobmonitor.settings import Settings
 from jobmonitor.states import Operation, Status
 from jobmonitor.submission import Submission
 from jobmonitor.task import adopt_task
+from jobmonitor.transport import alias
 from jobmonitor.worker import install
 
 logger = logging.getLogger(__name__)
@@ -263,6 +264,7 @@ class JobMonitor:
             self._adopt_if_final(registered)
             return registered
 
+        alias.register()
         app._task_from_fun = from_function
         app.register_task = register
         for proxy in app._pending:

@@ -99,10 +99,10 @@ class Submission:
         """Record a job whose producer knew nothing of us; its message is delivered already."""
         own = own_of({}, message.headers)
         message.headers.pop(HEADER, None)
+        options = options_of(task, self._settings, message.name)
         place = self._places.outside(message)
         if place.group is not None:
-            self._open(place.group, message, own)
-        options = options_of(task, self._settings, message.name)
+            self._open(place.group, message, own, options.weight)
         self._store.create(self._new_job(message, own, place, options, task))
 
     def turn(self, message: Message | None, turn: Turn, delay: float) -> Turn:
@@ -123,9 +123,7 @@ class Submission:
         """Publish the new message of a row inside the transaction that changed the row."""
         keep = partial(_keep, partial(fetch, connection), message.id, row.dispatch)
         with self._app.producer_or_acquire(None) as producer:
-            self._dispatch.publish(
-                producer, message, row.dispatch, low=row.low_priority, keep=keep
-            )
+            self._dispatch.publish(producer, message, row, keep=keep)
 
     # -- the row first ---------------------------------------------------------------------
 
@@ -134,7 +132,9 @@ class Submission:
     ) -> Any:
         place = self._place(message, own)
         job = self._new_job(message, own, place, task, instance)
-        opens = partial(self._open, place.group, message, own) if place.group else None
+        opens = (
+            partial(self._open, place.group, message, own, task.weight) if place.group else None
+        )
         batch = self.bulk.batch_for(message)
         if batch is not None:
             batch.add(job, message, opens)
@@ -149,9 +149,7 @@ class Submission:
             return None
         try:
             keep = partial(_keep, self._store.database.rows, job.id, created.dispatch)
-            return self._dispatch.publish(
-                producer, message, created.dispatch, low=created.low_priority, keep=keep
-            )
+            return self._dispatch.publish(producer, message, created, keep=keep)
         except Exception:
             if self._store.take_back(job.id):
                 raise
@@ -230,7 +228,7 @@ class Submission:
         app = self._app
         return app.tasks if app.finalized or app.autofinalize else app._tasks
 
-    def _open(self, group: str, message: Message, own: Own) -> None:
+    def _open(self, group: str, message: Message, own: Own, weight: float) -> None:
         if group != self._open_group:
             check_text_of_id("group", group)
             self._store.create_group(
@@ -240,6 +238,7 @@ class Submission:
                 run_by=own.run_by if own.run_by is not None else acting.get(),
                 system=bool(own.system),
                 low_priority=bool(own.low_priority),
+                weight=weight,
             )
             self._open_group = group
 

@@ -14,6 +14,7 @@ import celery.app.builtins  # noqa: F401  registers Celery's own tasks for every
 import pytest
 from celery import _state as celery_state
 
+from tests.brokers import redis_of
 from tests.workers import Worker, workers
 
 APP = "tests.acceptance.app"
@@ -28,7 +29,7 @@ def environment(
     return {
         "JOBMONITOR_DATABASE_URL": database_url,
         "BROKER_URL": broker_url,
-        "RESULT_URL": broker_url,
+        "RESULT_URL": redis_of(broker_url),
         "TRACE_FILE": str(directory / "trace"),
     }
 

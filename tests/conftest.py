@@ -20,6 +20,7 @@ import redis
 from sqlalchemy.engine import make_url
 
 from jobmonitor.embedded import PostgresServer, RedisServer, create_database, drop_database
+from tests.brokers import fair
 from tests.browser import browser, complaints, open_page, panel_app, session_of, web_server
 
 # here, not where they are used: a process can drive only one browser
@@ -74,8 +75,8 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def broker_url(request: pytest.FixtureRequest) -> str:
-    """A Redis database that is empty when the tests of one module begin."""
-    return _empty_redis(request, 0)
+    """A Redis database, in fair order, that is empty when the tests of one module begin."""
+    return fair(_empty_redis(request, 0))
 
 
 @pytest.fixture(scope="module")

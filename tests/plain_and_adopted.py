@@ -19,6 +19,7 @@ from kombu.utils import json
 from psycopg.rows import namedtuple_row
 
 from jobmonitor.records.database import Database
+from tests.brokers import redis_of
 from tests.workers import REPOSITORY, Worker, die_with_parent, workers
 
 APP = "tests.acceptance.styles_app"
@@ -78,7 +79,7 @@ def tell(module: str, request: pytest.FixtureRequest, directory: Path, *queues: 
 
 
 def _environment(broker: str) -> dict[str, str]:
-    return {"BROKER_URL": broker, "RESULT_URL": broker, "C_FORCE_ROOT": "1"}
+    return {"BROKER_URL": broker, "RESULT_URL": redis_of(broker), "C_FORCE_ROOT": "1"}
 
 
 def _teller(module: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -81,7 +81,7 @@ class EmbeddedServers:
                 self._directory.empty()
                 self._fresh = False
             self.redis.also_locked = self.postgres.also_locked = (lock,)
-            broker_url = self.redis.start()
+            broker_url = f"fair-{self.redis.start()}"
             return Addresses(database_url=self.postgres.start(), broker_url=broker_url)
         except BaseException:
             self.stop()

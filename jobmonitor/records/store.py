@@ -172,13 +172,14 @@ class Store:
 
     def create_group(
         self, group_id: str, *, label: str, queue: str, run_by: str | None, system: bool,
-        low_priority: bool,
+        low_priority: bool, weight: float = 1.0,
     ) -> None:  # fmt: skip
         """Make sure that the root row of a canvas from outside a job is there and open."""
-        facts = {"id": group_id, "label": label, "queue": queue, "run_by": run_by}
-        self.database.rows(
-            "create_group", facts | {"system": system, "low_priority": low_priority}
-        )
+        facts = {
+            "id": group_id, "label": label, "queue": queue, "run_by": run_by, "system": system,
+            "low_priority": low_priority, "weight": weight,
+        }  # fmt: skip
+        self.database.rows("create_group", facts)
 
     def take_back(self, job_id: str) -> bool:
         """Undo a create whose publish failed; False: a worker has the job already."""

@@ -26,6 +26,7 @@ from jobmonitor.delivered import CONTENT_TYPE
 from jobmonitor.dispatch import HEADER, header_of, number_of
 from jobmonitor.errors import JobMonitorError
 from jobmonitor.states import Status
+from jobmonitor.transport import consumer
 from jobmonitor.worker.side import WorkerSide
 from jobmonitor.worker.unrunnable import said_of
 
@@ -99,6 +100,7 @@ class JobRequest(Request):
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Learn the process; kill it if a force stop came first."""
         self.side.taken.add(self)
+        consumer.began(self.message)
         super().on_accepted(pid, time_accepted)
         if self._kill_when_accepted:
             self.force_stop(self.side.worker.pool, pid)

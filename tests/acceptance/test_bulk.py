@@ -16,6 +16,8 @@ from celery import signals as celery_signals
 from kombu.exceptions import BatchPublishError, OperationalError
 
 from jobmonitor.errors import JobExists, SubmissionRefused
+from jobmonitor.transport.fair_queue import FairQueue
+from tests.brokers import redis_of
 from tests.factories import new_job
 from tests.waiting import eventually
 from tests.workers import Worker
@@ -37,10 +39,11 @@ def verbs(shop: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def queue(broker_url: str) -> Iterator[Callable[[], int]]:
     """How many messages wait; none when the test begins."""
-    with redis.Redis.from_url(broker_url) as client:
-        client.delete("celery")
-        yield lambda: int(client.llen("celery"))  # type: ignore[arg-type]
-        client.delete("celery")
+    with redis.Redis.from_url(redis_of(broker_url)) as client:
+        waiting = FairQueue(client, "celery")
+        waiting.purge()
+        yield waiting.size
+        waiting.purge()
 
 
 def test_submit_many_records_a_thousand_jobs_in_one_statement(
@@ -174,7 +177,7 @@ def test_a_pipeline_that_breaks_is_published_one_by_one(
         flushes.append(batch)
         raise BatchPublishError("as asked")
 
-    monkeypatch.setattr("kombu.transport.redis.PublishBatch.flush", break_it)
+    monkeypatch.setattr("jobmonitor.transport.publishing.PublishBatch.flush", break_it)
     group(shop.add.s(number, 1) for number in range(20)).apply_async()
     assert flushes
     assert queue() == 20

@@ -14,6 +14,7 @@ from celery.exceptions import ChordError, TaskRevokedError
 from celery.result import AsyncResult
 
 from tests.acceptance_fixtures import imported_app
+from tests.brokers import redis_of
 from tests.waiting import eventually
 from tests.workers import Worker, workers
 
@@ -41,7 +42,7 @@ def world(
 
         yield SimpleNamespace(
             shop=shop, jobs=shop.monitor.jobs, start=start, directory=directory,
-            redis=redis.Redis.from_url(environment["BROKER_URL"]), worker=start(),
+            redis=redis.Redis.from_url(redis_of(environment["BROKER_URL"])), worker=start(),
         )  # fmt: skip
 
 

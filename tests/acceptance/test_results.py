@@ -10,6 +10,7 @@ from celery.exceptions import TaskRevokedError, TimeoutError
 from celery.result import AsyncResult
 
 from tests.acceptance_fixtures import APP, imported_app
+from tests.brokers import redis_of
 from tests.waiting import eventually
 from tests.workers import Worker, workers
 
@@ -24,7 +25,7 @@ def kept(
     """The app and a worker, with results kept there."""
     url = environment["JOBMONITOR_DATABASE_URL"].replace("postgresql+psycopg:", "postgresql:")
     database = url.replace("postgresql:", "db+postgresql+psycopg:")
-    results = {"redis": environment["BROKER_URL"], "postgres": database, "none": ""}
+    results = {"redis": redis_of(environment["BROKER_URL"]), "postgres": database, "none": ""}
     extra = environment | {"RESULT_URL": results[request.param]}
     with (
         imported_app(APP, extra) as module,

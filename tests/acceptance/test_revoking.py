@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,7 +155,8 @@ def publish_expired_copy(verbs: Verbs, job_id: str) -> None:
     message.headers |= {"eta": None, "expires": "2020-01-01T00:00:00+00:00"}
 
     with verbs.module.app.producer_or_acquire(None) as producer:
-        dispatch.publish(producer, message, 1, low=False)
+        row = SimpleNamespace(dispatch=1, root_id=job_id, weight=1, low_priority=False)
+        dispatch.publish(producer, message, row)
 
 
 @pytest.mark.parametrize("keeps", [True, False])

@@ -18,6 +18,7 @@ import pytest
 from celery import Celery
 
 from tests.acceptance_fixtures import imported_app
+from tests.brokers import redis_of
 from tests.waiting import eventually
 from tests.workers import Worker, workers
 
@@ -202,7 +203,7 @@ def both(
 ) -> Iterator[Both]:  # fmt: skip
     directory = tmp_path_factory.mktemp("verbs")
     files = {kind: directory / kind for kind in ("jobs", "plain")}
-    results = {"redis": broker_url, "postgres": f"db+{database_url}", "none": ""}
+    results = {"redis": redis_of(broker_url), "postgres": f"db+{database_url}", "none": ""}
     environment = {
         "JOBMONITOR_DATABASE_URL": database_url, "BROKER_URL": broker_url,
         "RESULT_URL": results[request.param], "TRACE_FILE": str(files["jobs"]),

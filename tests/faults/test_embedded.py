@@ -97,7 +97,7 @@ def test_a_context_gives_the_addresses_and_stops_both(tmp_path: Path) -> None:
     with servers as addresses:
         pids = [servers.postgres.pid, servers.redis.pid]
         assert addresses.database_url == servers.postgres.url
-        assert addresses.broker_url == servers.redis.url
+        assert addresses.broker_url == f"fair-{servers.redis.url}"
     assert not any(is_alive(pid) for pid in pids)
 
 

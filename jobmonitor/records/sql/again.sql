@@ -43,7 +43,7 @@ WITH old AS (
     INSERT INTO job_event (job_id, event, from_status, to_status, reason)
     SELECT id, %(event)s, was, status, %(reason)s FROM changed
 )
-SELECT status, dispatch, low_priority, due_at, attempt, parent_id,
+SELECT status, dispatch, root_id, weight, low_priority, due_at, attempt, parent_id,
        (SELECT envelope FROM job_message m WHERE m.job_id = changed.id) AS envelope,
        (SELECT body FROM job_message m WHERE m.job_id = changed.id) AS body,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0,

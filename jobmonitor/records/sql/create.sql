@@ -4,7 +4,7 @@
 -- O(1); ancestors are walked only where the root has a hold.
 WITH parent AS (
     SELECT id, parent_id, coalesce(%(parent_run)s::int, run) AS run, root_id, run_by, system,
-           low_priority,
+           low_priority, weight,
            CASE WHEN parent_id IS NULL THEN coalesce(%(parent_run)s::int, run)
                 ELSE root_run END AS root_run,
            job_held(root_id, id, parent_id) AS hold
@@ -19,7 +19,7 @@ WITH parent AS (
            coalesce(%(run_by)s, p.run_by), %(queue)s, coalesce(%(system)s, p.system, false),
            coalesce(%(stoppable)s, NOT coalesce(%(system)s, p.system, false)),
            %(restartable)s::bool, coalesce(%(low_priority)s, p.low_priority, false),
-           %(weight)s::real,
+           coalesce(p.weight, %(weight)s::real),
            CASE born.hold WHEN 'stop' THEN 'stopped' WHEN 'cancel' THEN 'canceled'
                 ELSE 'pending' END,
            CASE WHEN %(due_at)s::timestamptz > clock_timestamp() THEN 'due' ELSE 'queued' END,
@@ -37,7 +37,8 @@ WITH parent AS (
                          OR coalesce(%(stoppable)s, false) THEN p.hold END AS hold
     ) AS born
     ON CONFLICT DO NOTHING
-    RETURNING id, status, dispatch, low_priority, parent_id, parent_run, root_id, root_run
+    RETURNING id, status, dispatch, low_priority, weight, parent_id, parent_run, root_id,
+              root_run
 ), message AS (
     INSERT INTO job_message (job_id, envelope, body)
     SELECT id, %(envelope)s, %(body)s FROM new
@@ -45,7 +46,7 @@ WITH parent AS (
     UPDATE job SET status = 'running', finished_at = NULL, running_since = clock_timestamp()
     FROM new WHERE job.id = new.root_id AND job.type = 'group' AND job.status = 'finished'
 )
-SELECT status, dispatch, low_priority,
+SELECT status, dispatch, low_priority, root_id, weight,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s,
                  1, (status = 'canceled')::int, 0)::text AS counted
 FROM new

@@ -12,6 +12,7 @@ WITH input AS MATERIALIZED (
 ), parent AS MATERIALIZED (
     SELECT job.id, job.parent_id, wanted.parent_run AS asked_run,
            coalesce(wanted.parent_run, run) AS run, root_id, run_by, system, low_priority,
+           weight,
            CASE WHEN job.parent_id IS NULL THEN coalesce(wanted.parent_run, run)
                 ELSE root_run END AS root_run,
            job_held(root_id, job.id, job.parent_id) AS hold
@@ -25,7 +26,8 @@ WITH input AS MATERIALIZED (
            coalesce(p.root_run, 1), CASE WHEN p.id IS NOT NULL THEN i.key END, i.step_of,
            coalesce(i.run_by, p.run_by), i.queue, coalesce(i.system, p.system, false),
            coalesce(i.stoppable, NOT coalesce(i.system, p.system, false)),
-           i.restartable, coalesce(i.low_priority, p.low_priority, false), i.weight,
+           i.restartable, coalesce(i.low_priority, p.low_priority, false),
+           coalesce(p.weight, i.weight),
            CASE born.hold WHEN 'stop' THEN 'stopped' WHEN 'cancel' THEN 'canceled'
                 ELSE 'pending' END,
            CASE WHEN i.due_at > clock_timestamp() THEN 'due' ELSE 'queued' END,
@@ -44,7 +46,8 @@ WITH input AS MATERIALIZED (
     ) AS born
     ORDER BY i.id  -- one order for everyone: two with the same ids never wait in a circle
     ON CONFLICT DO NOTHING
-    RETURNING id, status, dispatch, low_priority, parent_id, parent_run, root_id, root_run
+    RETURNING id, status, dispatch, low_priority, weight, parent_id, parent_run, root_id,
+              root_run
 ), message AS (
     INSERT INTO job_message (job_id, envelope, body)
     SELECT i.id, i.envelope, decode(i.body, 'base64') FROM input i JOIN new ON new.id = i.id
@@ -57,4 +60,6 @@ WITH input AS MATERIALIZED (
     FROM new WHERE parent_id IS NOT NULL
     GROUP BY parent_id, parent_run, root_id, root_run
 )
-SELECT id, status, dispatch, low_priority, (SELECT max(done) FROM counted) AS counted FROM new
+SELECT id, status, dispatch, low_priority, root_id, weight,
+       (SELECT max(done) FROM counted) AS counted
+FROM new

@@ -71,7 +71,7 @@ WITH old AS (
     SELECT id, run, attempt, clock_timestamp(), 40, 'jobmonitor.job', %(reason)s FROM changed
     WHERE outcome = 'failed'
 )
-SELECT id, root_id, outcome, status, dispatch, low_priority, due_at, attempt,
+SELECT id, root_id, weight, outcome, status, dispatch, low_priority, due_at, attempt,
        (SELECT envelope FROM job_message m WHERE m.job_id = changed.id) AS envelope,
        (SELECT body FROM job_message m WHERE m.job_id = changed.id) AS body,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0,

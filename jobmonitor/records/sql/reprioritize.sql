@@ -17,7 +17,7 @@ WITH old AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
     SELECT id, %(event)s, %(actor)s, status, status, %(reason)s FROM changed ORDER BY id
 )
-SELECT changed.id, status, dispatch, low_priority, due_at, attempt,
+SELECT changed.id, status, dispatch, root_id, weight, low_priority, due_at, attempt,
        status = 'pending' AND has_message AS publish, envelope, body
 FROM changed LEFT JOIN job_message m ON m.job_id = changed.id AND status = 'pending'
 ORDER BY changed.id

@@ -54,7 +54,7 @@ WITH RECURSIVE below AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
     SELECT id, 'restart', %(actor)s, was, status, %(reason)s FROM changed
 )
-SELECT changed.id, status, dispatch, low_priority, due_at, 0 AS attempt, true AS publish,
+SELECT changed.id, status, dispatch, root_id, weight, low_priority, due_at, 0 AS attempt, true AS publish,
        links_fired, had_errors, envelope, body,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0, -1,
                  -had_errors::int)::text AS counted

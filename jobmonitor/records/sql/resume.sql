@@ -18,6 +18,6 @@ WITH old AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
     SELECT id, 'resume', %(actor)s, was, status, %(reason)s FROM changed ORDER BY id
 )
-SELECT changed.id, status, dispatch, low_priority, due_at, attempt, publish, envelope, body
+SELECT changed.id, status, dispatch, root_id, weight, low_priority, due_at, attempt, publish, envelope, body
 FROM changed LEFT JOIN job_message m ON m.job_id = changed.id AND publish
 ORDER BY changed.id

@@ -15,7 +15,7 @@ WITH old AS (
         taken_dispatch = CASE WHEN old.hold IS NOT NULL THEN dispatch + 1
             ELSE taken_dispatch END
     FROM old WHERE job.id = old.id
-    RETURNING job.id, status, dispatch, low_priority, due_at, attempt
+    RETURNING job.id, status, dispatch, root_id, weight, low_priority, due_at, attempt
 ), message AS (
     INSERT INTO job_message (job_id, envelope, body)
     SELECT id, %(envelope)s, %(body)s FROM changed
