@@ -16,7 +16,7 @@ import redis
 
 from jobmonitor.greenlets import native, taken_lock
 from jobmonitor.transport.fair_queue import FairQueue
-from jobmonitor.transport.leases import BEAT_EVERY, Lease, Leases
+from jobmonitor.transport.leases import Lease, Leases
 
 logger = logging.getLogger(__name__)
 _REFRESH_EVERY = 1.0
@@ -51,11 +51,11 @@ class Beat:
                 self._refresh(queues)
                 if time.monotonic() >= due:
                     self._beat(queues)
-                    due = time.monotonic() + BEAT_EVERY
+                    due = time.monotonic() + self._leases.pace.beat_every
             except (redis.RedisError, OSError) as error:
                 logger.debug("no beat for the leases of this process: %r", error)
                 client.connection_pool.disconnect()
-            self._stopped.acquire(timeout=_REFRESH_EVERY)
+            self._stopped.acquire(timeout=min(_REFRESH_EVERY, self._leases.pace.beat_every))
 
     def _settle_debts(self, queues: dict[str, FairQueue]) -> None:
         for lease in self._leases.held():
@@ -74,10 +74,15 @@ class Beat:
             queues[name].refresh(self._leases.consumer, jobs)
 
     def _beat(self, queues: dict[str, FairQueue]) -> None:
+        pace = self._leases.pace
         held = [lease for lease in self._leases.held() if self._is_wanted(lease)]
         for name, queue in queues.items():
             own = {lease.number: lease for lease in held if lease.queue == name}
-            for number in queue.beat(self._leases.consumer, own):
+            lost = queue.beat(
+                self._leases.consumer, own, lost_after=pace.lost_after * 1000,
+                pass_every=pace.beat_every * 1000,
+            )  # fmt: skip
+            for number in lost:
                 self._is_lost(own[number])
         self._leases.last_beat = time.monotonic()
 

@@ -32,6 +32,9 @@ class FairChannel(Taking):
     QoS = FairQoS
     #: share of the capacity that roots served before keep, however many new ones arrive
     fair_floor = 0.05
+    #: seconds between two beats of the leases, and without one until they are lost
+    beat_every = 5.0
+    lost_after = 30.0
     #: whether its connection broke: what it delivered may still run
     is_broken = False
 

@@ -20,8 +20,8 @@ from jobmonitor.transport.scripts import script
 #: ms for which a repeated publish is recognized
 REMEMBERED = 600_000
 #: ms without a beat after which a consumer is suspected, and between two looks for such
-LOST_AFTER = 30_000
-PASS_EVERY = 5_000
+LOST_AFTER = 30_000.0
+PASS_EVERY = 5_000.0
 _ROOTS_AT_ONCE = 1_000
 
 
@@ -94,9 +94,12 @@ class FairQueue:
         """Give a message back to the front of its root; False: it was not out any more."""
         return bool(self._run("requeue", consumer, lease, elapsed))
 
-    def beat(self, consumer: str, held: Iterable[int]) -> list[int]:
+    def beat(
+        self, consumer: str, held: Iterable[int], *, lost_after: float = LOST_AFTER,
+        pass_every: float = PASS_EVERY,
+    ) -> list[int]:  # fmt: skip
         """Say that a consumer lives and what it holds; which of that it holds no more."""
-        lost = self._run("beat", self._now, consumer, LOST_AFTER, PASS_EVERY, *held)
+        lost = self._run("beat", self._now, consumer, lost_after, pass_every, *held)
         return [int(lease) for lease in lost]
 
     def leave(self, consumer: str) -> int:

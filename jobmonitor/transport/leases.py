@@ -20,10 +20,23 @@ import redis
 from jobmonitor.greenlets import native
 from jobmonitor.transport.fair_queue import FairQueue, Taken
 
-#: seconds between two beats, and without a good one after which no more work is taken
-BEAT_EVERY = 5.0
-FENCED_AFTER = 18.0
 _TAG = "fair:"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a consumer beats, and after how long without a beat it is lost; seconds.
+
+    All consumers of a queue are to have the same.
+    """
+
+    beat_every: float = 5.0
+    lost_after: float = 30.0
+
+    @property
+    def fenced_after(self) -> float:
+        """Without a beat for so long it takes no more work: others may soon take it over."""
+        return 0.6 * self.lost_after
 
 
 @dataclass(slots=True, eq=False)
@@ -60,12 +73,14 @@ class Leases:
     """The leases of this process on one server."""
 
     def __init__(
-        self, client: redis.Redis, *, prefix: str, floor: float, beat: Callable[[Leases], Any]
-    ) -> None:
+        self, client: redis.Redis, *, prefix: str, floor: float, pace: Pace,
+        beat: Callable[[Leases], Any],
+    ) -> None:  # fmt: skip
         """`beat` is called once, when there is something to keep alive."""
         self.consumer = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.floor = floor
         self.prefix = prefix
+        self.pace = pace
         #: monotonic time of the last beat that the server answered
         self.last_beat: float | None = None
         self._client = client
@@ -89,6 +104,7 @@ class Leases:
 
     def request(self, queue: str) -> int:
         """Number the next take; one whose reply was lost is asked again by its number."""
+        self.queue(queue)  # the beat looks after it from now on
         with self._lock:
             if not self._beats:
                 self._beats = True
@@ -116,7 +132,9 @@ class Leases:
     @property
     def is_fenced(self) -> bool:
         """Whether the server has not heard of us for so long that it may give us up."""
-        return self.last_beat is not None and time.monotonic() - self.last_beat > FENCED_AFTER
+        if self.last_beat is None:
+            return False
+        return time.monotonic() - self.last_beat > self.pace.fenced_after
 
     # -- held ------------------------------------------------------------------------------
 

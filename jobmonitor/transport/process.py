@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from jobmonitor.transport.beat import Beat, is_running
-from jobmonitor.transport.leases import Leases
+from jobmonitor.transport.leases import Leases, Pace
 
 #: seconds; a beat that takes longer is none
 _TIMEOUT = 5.0
@@ -38,6 +38,7 @@ def leases_of(channel: Any) -> Leases:
         }
         _by_server[key] = Leases(
             client, prefix=prefix, floor=channel.fair_floor,
+            pace=Pace(channel.beat_every, channel.lost_after),
             beat=lambda leases: Beat(leases, lambda: redis.Redis(connection_pool=pool)).start(),
         )  # fmt: skip
     return _by_server[key]

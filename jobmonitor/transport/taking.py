@@ -21,7 +21,6 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
 from jobmonitor.transport.keys import base_of
-from jobmonitor.transport.leases import BEAT_EVERY
 from jobmonitor.transport.scripts import script
 
 #: refusals of a server that will take commands again, or of one to reconnect from
@@ -191,7 +190,7 @@ class Taking:
         if not asked.leased:
             return raw_of(taken)
         lease = self.leases.took(asked.queue, taken)
-        is_late = time.monotonic() - asked.at > BEAT_EVERY
+        is_late = time.monotonic() - asked.at > self.leases.pace.beat_every
         if is_late and not self.leases.queue(asked.queue).holds(
             self.leases.consumer, lease.number
         ):

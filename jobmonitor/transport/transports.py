@@ -13,7 +13,7 @@ from kombu.transport import redis as stock
 
 from jobmonitor.transport.channel import FairChannel
 
-_OPTIONS = ("fair_floor",)
+_OPTIONS = ("fair_floor", "beat_every", "lost_after")
 
 
 class Channel(FairChannel, stock.Channel):
