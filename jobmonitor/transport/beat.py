@@ -80,7 +80,7 @@ class Beat:
             own = {lease.number: lease for lease in held if lease.queue == name}
             lost = queue.beat(
                 self._leases.consumer, own, lost_after=pace.lost_after * 1000,
-                pass_every=pace.beat_every * 1000,
+                pass_every=pace.beat_every * 900,  # so that a beat a little early is one too
             )  # fmt: skip
             for number in lost:
                 self._is_lost(own[number])
