@@ -12,31 +12,33 @@ local consumer, id, elapsed = ARGV[1], ARGV[2], math.max(tonumber(ARGV[3]), LEAS
 local function withdraw_copy(class, root)
     local list = list_of(class, root)
     for _, element in ipairs(redis.call('LRANGE', list, 0, 9)) do
-        local _, _, previous = parts_of(element)
+        local _, _, previous = header_of(element)
         if previous == tonumber(id) then
             redis.call('LREM', list, 1, element)
-            redis.call('HINCRBY', META, class.prefix .. 'waiting', -1)
+            count_waiting(class, -1)
             if redis.call('EXISTS', list) == 0 then withdraw(class, root) end
             return
         end
     end
 end
 
-local lease = read_lease(consumer, id)
-if not lease then
-    withdraw_copy(ARGV[4] == 'low' and LOW or NORMAL, ARGV[5])
-    settle_idle()
-    save()
-    return 0
+local function learn(task)
+    local before = tonumber(redis.call('HGET', base .. 'est', task))
+    local now = before and before + NEWEST * (elapsed - before) or elapsed
+    redis.call('HSET', base .. 'est', task, now)
 end
-charge(lease, elapsed)
-local learned = tonumber(redis.call('HGET', EST, lease.task))
-redis.call('HSET', EST, lease.task, learned and learned + NEWEST * (elapsed - learned) or elapsed)
-local class, root = lease.class, lease.root
-if end_lease(consumer, id, lease) then
-    local tag = tonumber(redis.call('ZSCORE', class.park, root))
-    if tag and tag <= get(class.prefix .. 'v') then forget(class, root) end
+
+local lease = read_lease(consumer, id)
+if lease then
+    local parked = charge(lease, elapsed)
+    learn(lease.task)
+    local is_idle = end_lease(consumer, id, lease)
+    if is_idle and parked and parked <= get(lease.class .. 'v') then
+        forget(lease.class, lease.root)
+    end
+else
+    withdraw_copy(ARGV[4] == 'low' and LOW or NORMAL, ARGV[5])
 end
 settle_idle()
 save()
-return 1
+return lease and 1 or 0

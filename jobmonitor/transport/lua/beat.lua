@@ -54,7 +54,7 @@ local function recover(lost)
     end
     if next(ids) == nil then
         redis.call('DEL', leases_of(lost))
-        redis.call('ZREM', CONSUMERS, lost)
+        redis.call('ZREM', base .. 'cons', lost)
         redis.call('HDEL', SUSPECTS, lost)
     end
 end
@@ -62,7 +62,7 @@ end
 local function drop_suspects_that_beat()
     local suspects = redis.call('HGETALL', SUSPECTS)
     for index = 1, #suspects, 2 do
-        local beat = redis.call('ZSCORE', CONSUMERS, suspects[index])
+        local beat = redis.call('ZSCORE', base .. 'cons', suspects[index])
         if tonumber(beat) ~= tonumber(suspects[index + 1]) then
             redis.call('HDEL', SUSPECTS, suspects[index])
         end
@@ -70,18 +70,18 @@ local function drop_suspects_that_beat()
 end
 
 local function pass()
-    local last = tonumber(redis.call('HGET', META, 'last_pass'))
+    local last = tonumber(redis.call('HGET', base .. 'meta', 'last_pass'))
     if last and now >= last and now - last < PASS_EVERY then return end
-    redis.call('HSET', META, 'last_pass', now)
+    redis.call('HSET', base .. 'meta', 'last_pass', now)
     if not last or now < last or now - last > 3 * PASS_EVERY then
-        redis.call('HSET', META, 'grace', now + LOST_AFTER)
+        redis.call('HSET', base .. 'meta', 'grace', now + LOST_AFTER)
         redis.call('DEL', SUSPECTS)
         return
     end
-    if now < tonumber(redis.call('HGET', META, 'grace')) then return end
+    if now < tonumber(redis.call('HGET', base .. 'meta', 'grace')) then return end
     drop_suspects_that_beat()
     local silent = redis.call(
-        'ZRANGEBYSCORE', CONSUMERS, '-inf', '(' .. string.format('%.17g', now - LOST_AFTER),
+        'ZRANGEBYSCORE', base .. 'cons', '-inf', '(' .. string.format('%.17g', now - LOST_AFTER),
         'WITHSCORES', 'LIMIT', 0, AT_ONCE
     )
     for index = 1, #silent, 2 do
@@ -95,7 +95,7 @@ end
 
 local held = {}
 for index = 5, #ARGV do held[ARGV[index]] = true end
-redis.call('ZADD', CONSUMERS, now, consumer)
+redis.call('ZADD', base .. 'cons', now, consumer)
 local lost = reconcile(held)
 pass()
 wake(returned)

@@ -13,7 +13,7 @@ for _, number in ipairs(ids) do
     put_back(consumer, id, read_lease(consumer, id))
 end
 redis.call('DEL', leases_of(consumer))
-redis.call('ZREM', CONSUMERS, consumer)
+redis.call('ZREM', base .. 'cons', consumer)
 redis.call('HDEL', base .. 'suspects', consumer)
 wake(#ids)
 save()

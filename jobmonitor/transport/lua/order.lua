@@ -8,13 +8,8 @@
 -- what they hold and for how long: keys.py. Times are milliseconds.
 
 local base = KEYS[1]
-local META, CONSUMERS, EST, WEIGHTS = base .. 'meta', base .. 'cons', base .. 'est', base .. 'weights'
-local DUE, DUE_MESSAGES, WAKE = base .. 'due', base .. 'due_messages', base .. 'wake'
+local NORMAL, LOW = '', 'low:'
 local GUESS, MAX_GUESS, LEAST, NEWEST = 100, 60000, 1, 0.3
-local FIELDS = {
-    'order', 'lease_seq', 'inflight', 'v', 'ring_clock', 'fresh_clock',
-    'low:v', 'low:ring_clock', 'low:fresh_clock',
-}
 
 local function clock(given)
     if given ~= '' then return tonumber(given) end
@@ -24,45 +19,37 @@ end
 
 -- meta: read at once, written at once -----------------------------------------------------------
 
+local FIELDS = {
+    'order', 'lease_seq', 'inflight', 'weighted', 'v', 'ring_clock', 'fresh_clock', 'waiting',
+    'low:v', 'low:ring_clock', 'low:fresh_clock', 'low:waiting',
+}
 local meta, changed = nil, {}
 
 local function get(field)
-    if meta == nil then
+    if not meta then
         meta = {}
-        for index, value in ipairs(redis.call('HMGET', META, unpack(FIELDS))) do
-            meta[FIELDS[index]] = tonumber(value) or 0
-        end
+        local values = redis.call('HMGET', base .. 'meta', unpack(FIELDS))
+        for index = 1, #FIELDS do meta[FIELDS[index]] = tonumber(values[index]) or 0 end
     end
     return meta[field]
 end
 
 local function set(field, value)
     get(field)
-    meta[field], changed[field] = value, true
+    meta[field] = value
+    changed[#changed + 1] = field
+    changed[#changed + 1] = value
 end
 
 local function save()
-    local pairs_ = {}
-    for field in pairs(changed) do
-        pairs_[#pairs_ + 1] = field
-        pairs_[#pairs_ + 1] = meta[field]
-    end
-    if #pairs_ > 0 then redis.call('HSET', META, unpack(pairs_)) end
+    if #changed > 0 then redis.call('HSET', base .. 'meta', unpack(changed)) end
 end
 
--- classes of roots ------------------------------------------------------------------------------
+-- roots, in two classes: the prefix of its keys names a class -----------------------------------
 
-local function class_of(prefix)
-    local class = {prefix = prefix}
-    for _, name in ipairs({'ring', 'fresh', 'arrived', 'park', 'infl'}) do
-        class[name] = base .. prefix .. name
-    end
-    return class
-end
+local function key(class, name) return base .. class .. name end
 
-local NORMAL, LOW = class_of(''), class_of('low:')
-
-local function list_of(class, root) return base .. class.prefix .. 'r:' .. root end
+local function list_of(class, root) return base .. class .. 'r:' .. root end
 
 local function next_order()
     set('order', get('order') + 1)
@@ -73,40 +60,39 @@ end
 local function jitter() return (next_order() % 1024) / 1048576 end
 
 local function raise_clock(class, side, other)
-    local own, others = class.prefix .. side .. '_clock', class.prefix .. other .. '_clock'
+    local own, others = class .. side .. '_clock', class .. other .. '_clock'
     if get(own) < get(others) then set(own, get(others)) end
 end
 
 local function to_fresh(class, root)
-    if redis.call('EXISTS', class.fresh) == 0 then raise_clock(class, 'fresh', 'ring') end
-    redis.call('ZADD', class.fresh, next_order(), root)
-    redis.call('HSET', class.arrived, root, get(class.prefix .. 'v'))
-    redis.call('ZREM', class.park, root)
+    if redis.call('EXISTS', key(class, 'fresh')) == 0 then raise_clock(class, 'fresh', 'ring') end
+    redis.call('ZADD', key(class, 'fresh'), next_order(), root)
+    redis.call('HSET', key(class, 'arrived'), root, get(class .. 'v'))
+    redis.call('ZREM', key(class, 'park'), root)
 end
 
 local function to_ring(class, root, tag)
-    if redis.call('EXISTS', class.ring) == 0 then raise_clock(class, 'ring', 'fresh') end
-    redis.call('ZADD', class.ring, tag, root)
-    redis.call('ZREM', class.park, root)
+    if redis.call('EXISTS', key(class, 'ring')) == 0 then raise_clock(class, 'ring', 'fresh') end
+    redis.call('ZADD', key(class, 'ring'), tag, root)
+    redis.call('ZREM', key(class, 'park'), root)
 end
 
 local function is_known(class, root)
     return redis.call('EXISTS', list_of(class, root)) == 1
-        or redis.call('ZSCORE', class.park, root)
-        or redis.call('HEXISTS', class.infl, root) == 1
+        or redis.call('ZSCORE', key(class, 'park'), root)
+        or redis.call('HEXISTS', key(class, 'infl'), root) == 1
 end
 
 local function forget(class, root)
-    redis.call('ZREM', class.park, root)
-    if redis.call('HEXISTS', WEIGHTS, root) == 1 then
-        local other = class == NORMAL and LOW or NORMAL
-        if not is_known(other, root) then redis.call('HDEL', WEIGHTS, root) end
+    redis.call('ZREM', key(class, 'park'), root)
+    if get('weighted') == 1 and not is_known(class == NORMAL and LOW or NORMAL, root) then
+        redis.call('HDEL', base .. 'weights', root)
     end
 end
 
 local function drained(class, root, tag)
-    if tag > get(class.prefix .. 'v') or redis.call('HEXISTS', class.infl, root) == 1 then
-        redis.call('ZADD', class.park, tag, root)
+    if tag > get(class .. 'v') or redis.call('HEXISTS', key(class, 'infl'), root) == 1 then
+        redis.call('ZADD', key(class, 'park'), tag, root)
     else
         forget(class, root)
     end
@@ -114,23 +100,31 @@ end
 
 -- Take a root whose list is empty out of ring or fresh.
 local function withdraw(class, root)
-    local tag = tonumber(redis.call('ZSCORE', class.ring, root))
+    local tag = tonumber(redis.call('ZSCORE', key(class, 'ring'), root))
     if tag then
-        redis.call('ZREM', class.ring, root)
-    elseif redis.call('ZREM', class.fresh, root) == 1 then
-        tag = tonumber(redis.call('HGET', class.arrived, root))
-        redis.call('HDEL', class.arrived, root)
+        redis.call('ZREM', key(class, 'ring'), root)
+    elseif redis.call('ZREM', key(class, 'fresh'), root) == 1 then
+        tag = tonumber(redis.call('HGET', key(class, 'arrived'), root))
+        redis.call('HDEL', key(class, 'arrived'), root)
     end
     if tag then drained(class, root, tag) end
 end
 
+local function count_waiting(class, change)
+    if meta then
+        set(class .. 'waiting', get(class .. 'waiting') + change)
+    else
+        redis.call('HINCRBY', base .. 'meta', class .. 'waiting', change)
+    end
+end
+
 local function enqueue(class, root, element, front)
     local length = redis.call(front and 'LPUSH' or 'RPUSH', list_of(class, root), element)
-    redis.call('HINCRBY', META, class.prefix .. 'waiting', 1)
+    count_waiting(class, 1)
     if length > 1 then return end
-    local v = get(class.prefix .. 'v')
-    local tag = tonumber(redis.call('ZSCORE', class.park, root))
-    local is_idle = redis.call('HEXISTS', class.infl, root) == 0
+    local v = get(class .. 'v')
+    local tag = tonumber(redis.call('ZSCORE', key(class, 'park'), root))
+    local is_idle = redis.call('HEXISTS', key(class, 'infl'), root) == 0
     if not front and is_idle and (tag == nil or tag <= v) then
         to_fresh(class, root)
     elseif tag and tag > v then
@@ -142,10 +136,9 @@ end
 
 -- Where nothing waits and nothing runs, the past counts no more.
 local function settle_idle()
-    if get('inflight') > 0 then return end
-    if redis.call('EXISTS', NORMAL.ring, NORMAL.fresh, LOW.ring, LOW.fresh) > 0 then return end
-    if get('order') == 0 then return end
-    redis.call('DEL', NORMAL.park, LOW.park, WEIGHTS)
+    if get('inflight') > 0 or get('order') == 0 then return end
+    if get('waiting') > 0 or get('low:waiting') > 0 then return end
+    redis.call('DEL', key(NORMAL, 'park'), key(LOW, 'park'), base .. 'weights')
     for _, field in ipairs(FIELDS) do
         if field ~= 'lease_seq' and get(field) ~= 0 then set(field, 0) end
     end
@@ -157,44 +150,44 @@ local function element_of(published, deliveries, previous, payload)
     return string.format('%.0f %d %d\n', published, deliveries, previous) .. payload
 end
 
-local function parts_of(element)
+-- published, deliveries, previous lease, where the payload begins
+local function header_of(element)
     local published, deliveries, previous, rest = string.match(element, '^(%d+) (%d+) (%d+)\n()')
-    return tonumber(published), tonumber(deliveries), tonumber(previous), string.sub(element, rest)
+    return tonumber(published), tonumber(deliveries), tonumber(previous), rest
 end
 
-local function task_of(payload)
-    local _, from = string.find(payload, '"task": "', 1, true)
-    local upto = from and string.find(payload, '"', from + 1, true)
-    return upto and string.sub(payload, from + 1, upto - 1) or ''
+local function task_of(element)
+    local _, from = string.find(element, '"task": "', 1, true)
+    local upto = from and string.find(element, '"', from + 1, true)
+    return upto and string.sub(element, from + 1, upto - 1) or ''
 end
 
 -- leases: two fields each in the consumer's hash, m<lease> the element, f<lease> the facts --------
 
 local function leases_of(consumer) return base .. 'c:' .. consumer end
 
+-- Weight and floor are kept as the texts they came as.
 local function facts_text(lease)
-    return string.format(
-        '%.17g %.17g %.17g %s %s %d ', lease.charged, lease.weight, lease.floor, lease.side,
-        lease.class == LOW and 'low' or 'normal', #lease.task
-    ) .. lease.task .. lease.root
+    local class = lease.class == LOW and 'low' or 'normal'
+    return string.format('%.17g', lease.charged) .. ' ' .. lease.weight .. ' ' .. lease.floor
+        .. ' ' .. lease.side .. ' ' .. class .. ' ' .. #lease.task .. ' ' .. lease.task .. lease.root
 end
 
 local function read_lease(consumer, id)
-    local found = redis.call('HMGET', leases_of(consumer), 'm' .. id, 'f' .. id)
-    if not found[2] then return nil end
+    local found = redis.call('HGET', leases_of(consumer), 'f' .. id)
+    if not found then return nil end
     local charged, weight, floor, side, class, length, rest =
-        string.match(found[2], '^(%S+) (%S+) (%S+) (%S+) (%S+) (%d+) ()')
+        string.match(found, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%d+) ()')
     length = tonumber(length)
     return {
-        element = found[1], charged = tonumber(charged), weight = tonumber(weight),
-        floor = tonumber(floor), side = side, class = class == 'low' and LOW or NORMAL,
-        task = string.sub(found[2], rest, rest + length - 1),
-        root = string.sub(found[2], rest + length),
+        charged = tonumber(charged), weight = weight, floor = floor, side = side,
+        class = class == 'low' and LOW or NORMAL,
+        task = string.sub(found, rest, rest + length - 1), root = string.sub(found, rest + length),
     }
 end
 
 local function add_to_clock(class, side, floor, service)
-    local field = class.prefix .. side .. '_clock'
+    local field = class .. side .. '_clock'
     if side == 'fresh' then
         set(field, get(field) + service / (1 - floor))
     elseif floor > 0 then
@@ -202,30 +195,34 @@ local function add_to_clock(class, side, floor, service)
     end
 end
 
+-- Returns the tag of a root that is parked, nil where it stands in the ring.
 local function charge(lease, elapsed)
     local service = elapsed - lease.charged
-    local class, amount = lease.class, service / lease.weight
-    local place = redis.call('ZSCORE', class.ring, lease.root) and class.ring or class.park
-    redis.call('ZINCRBY', place, amount, lease.root)
-    add_to_clock(class, lease.side, lease.floor, service)
+    local class, amount = lease.class, service / tonumber(lease.weight)
+    add_to_clock(class, lease.side, tonumber(lease.floor), service)
     lease.charged = elapsed
+    if redis.call('ZSCORE', key(class, 'ring'), lease.root) then
+        redis.call('ZINCRBY', key(class, 'ring'), amount, lease.root)
+        return nil
+    end
+    return tonumber(redis.call('ZINCRBY', key(class, 'park'), amount, lease.root))
 end
 
+-- Returns whether nothing of the root is out any more.
 local function end_lease(consumer, id, lease)
     redis.call('HDEL', leases_of(consumer), 'm' .. id, 'f' .. id)
     set('inflight', get('inflight') - 1)
-    if redis.call('HINCRBY', lease.class.infl, lease.root, -1) <= 0 then
-        redis.call('HDEL', lease.class.infl, lease.root)
-        return true
-    end
-    return false
+    local count = redis.call('HINCRBY', key(lease.class, 'infl'), lease.root, -1)
+    if count <= 0 then redis.call('HDEL', key(lease.class, 'infl'), lease.root) end
+    return count <= 0
 end
 
 local function put_back(consumer, id, lease)
+    local element = redis.call('HGET', leases_of(consumer), 'm' .. id)
     end_lease(consumer, id, lease)
-    local published, deliveries, _, payload = parts_of(lease.element)
-    local element = element_of(published, deliveries + 1, id, payload)
-    enqueue(lease.class, lease.root, element, true)
+    local published, deliveries, _, rest = header_of(element)
+    local payload = string.sub(element, rest)
+    enqueue(lease.class, lease.root, element_of(published, deliveries + 1, id, payload), true)
 end
 
 -- The leases of a consumer, the highest first: put back in this order the oldest is in front.
@@ -241,6 +238,6 @@ end
 
 -- Tokens only say that a look is worth it; they are at most as many as there are consumers.
 local function wake(count)
-    local missing = redis.call('ZCARD', CONSUMERS) - redis.call('LLEN', WAKE)
-    for _ = 1, math.min(count, missing) do redis.call('RPUSH', WAKE, 1) end
+    local missing = redis.call('ZCARD', base .. 'cons') - redis.call('LLEN', base .. 'wake')
+    for _ = 1, math.min(count, missing) do redis.call('RPUSH', base .. 'wake', 1) end
 end

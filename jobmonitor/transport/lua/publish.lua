@@ -14,17 +14,18 @@ if ARGV[4] == '1' and (tonumber(redis.call('GET', producer)) or 0) >= number the
 if due ~= '' and tonumber(due) > now then
     local name = class == LOW and 'low' or 'normal'
     local kept = string.format('%s %d ', name, #root) .. root .. ARGV[10]
-    redis.call('HSET', DUE_MESSAGES, ARGV[9], kept)
-    redis.call('ZADD', DUE, due, ARGV[9])
+    redis.call('HSET', base .. 'due_messages', ARGV[9], kept)
+    redis.call('ZADD', base .. 'due', due, ARGV[9])
 else
     enqueue(class, root, element_of(math.floor(now), 0, 0, ARGV[10]), false)
     wake(1)
 end
 if weight ~= '' then
     if tonumber(weight) == 1 then
-        redis.call('HDEL', WEIGHTS, root)
+        redis.call('HDEL', base .. 'weights', root)
     else
-        redis.call('HSET', WEIGHTS, root, weight)
+        redis.call('HSET', base .. 'weights', root, weight)
+        set('weighted', 1)
     end
 end
 redis.call('SET', producer, number, 'PX', ARGV[11])

@@ -6,15 +6,15 @@
 -- returns {messages removed, 1 while roots are left}
 -- O(roots), O(due) once.
 -- {order}
-local left, removed = tonumber(ARGV[1]), redis.call('ZCARD', DUE)
-redis.call('DEL', DUE, DUE_MESSAGES)
+local left, removed = tonumber(ARGV[1]), redis.call('ZCARD', base .. 'due')
+redis.call('DEL', base .. 'due', base .. 'due_messages')
 for _, class in ipairs({NORMAL, LOW}) do
     for _, side in ipairs({'ring', 'fresh'}) do
-        local roots = left > 0 and redis.call('ZRANGE', class[side], 0, left - 1) or {}
+        local roots = left > 0 and redis.call('ZRANGE', key(class, side), 0, left - 1) or {}
         for _, root in ipairs(roots) do
             local length = redis.call('LLEN', list_of(class, root))
             redis.call('DEL', list_of(class, root))
-            redis.call('HINCRBY', META, class.prefix .. 'waiting', -length)
+            count_waiting(class, -length)
             withdraw(class, root)
             removed = removed + length
         end

@@ -10,28 +10,31 @@
 -- O(log roots), and O(log due) for each of at most 100 messages that have become due.
 -- {order}
 local now, consumer, request, floor = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local is_new = consumer ~= ''
 
-local function answer(id, lease)
-    local _, deliveries, _, payload = parts_of(lease.element)
+local function answer(id, lease, element)
+    local _, deliveries, _, rest = header_of(element)
     local class = lease.class == LOW and 'low' or 'normal'
     local charged = string.format('%.17g', lease.charged)
-    return {'-1', id, class, lease.root, deliveries, lease.task, payload, charged}
+    return {'-1', id, class, lease.root, deliveries, lease.task, string.sub(element, rest), charged}
 end
 
 local function repeated()
     local last = redis.call('HGET', leases_of(consumer), 'request')
-    local number, id = string.match(last or '', '^(%S+) (%d+)$')
+    if not last then return nil end
+    is_new = false
+    local number, id = string.match(last, '^(%S+) (%d+)$')
     if number ~= request then return nil end
     local lease = read_lease(consumer, id)
-    return lease and answer(id, lease)
+    return lease and answer(id, lease, redis.call('HGET', leases_of(consumer), 'm' .. id))
 end
 
 local function release_due()
-    local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, 100)
+    local ids = redis.call('ZRANGEBYSCORE', base .. 'due', '-inf', now, 'LIMIT', 0, 100)
     for _, id in ipairs(ids) do
-        local kept = redis.call('HGET', DUE_MESSAGES, id)
-        redis.call('ZREM', DUE, id)
-        redis.call('HDEL', DUE_MESSAGES, id)
+        local kept = redis.call('HGET', base .. 'due_messages', id)
+        redis.call('ZREM', base .. 'due', id)
+        redis.call('HDEL', base .. 'due_messages', id)
         local name, length, rest = string.match(kept or '', '^(%S+) (%d+) ()')
         if name then
             local root = string.sub(kept, rest, rest + length - 1)
@@ -44,25 +47,25 @@ local function release_due()
 end
 
 local function trim(class)
-    local v = get(class.prefix .. 'v')
-    local roots = redis.call('ZRANGEBYSCORE', class.park, '-inf', v, 'LIMIT', 0, 10)
+    local roots = redis.call(
+        'ZRANGEBYSCORE', key(class, 'park'), '-inf', get(class .. 'v'), 'LIMIT', 0, 10
+    )
     for _, root in ipairs(roots) do
-        if redis.call('HEXISTS', class.infl, root) == 0 then forget(class, root) end
+        if redis.call('HEXISTS', key(class, 'infl'), root) == 0 then forget(class, root) end
     end
 end
 
 local function side_of(class)
-    if redis.call('EXISTS', class.fresh) == 0 then return 'ring' end
-    if redis.call('EXISTS', class.ring) == 0 or floor == 0 then return 'fresh' end
-    local behind = get(class.prefix .. 'ring_clock') < get(class.prefix .. 'fresh_clock')
-    return behind and 'ring' or 'fresh'
+    if redis.call('EXISTS', key(class, 'fresh')) == 0 then return 'ring' end
+    if floor == 0 or redis.call('EXISTS', key(class, 'ring')) == 0 then return 'fresh' end
+    return get(class .. 'ring_clock') < get(class .. 'fresh_clock') and 'ring' or 'fresh'
 end
 
 -- A root whose list is empty stands in the order only after a fail-over lost writes.
 local function next_root(class)
     for _ = 1, 100 do
         local side = side_of(class)
-        local first = redis.call('ZRANGE', class[side], 0, 0, 'WITHSCORES')
+        local first = redis.call('ZRANGE', key(class, side), 0, 0, 'WITHSCORES')
         if not first[1] then return nil end
         local element = redis.call('LPOP', list_of(class, first[1]))
         if element then return first[1], side, tonumber(first[2]), element end
@@ -70,56 +73,59 @@ local function next_root(class)
     end
 end
 
-local function serve(class, root, side, score, element)
-    redis.call('HINCRBY', META, class.prefix .. 'waiting', -1)
-    local _, _, _, payload = parts_of(element)
-    local task = task_of(payload)
-    local learned = tonumber(redis.call('HGET', EST, task))
-    local lease = {
-        class = class, root = root, side = side, floor = floor, task = task, element = element,
-        charged = math.min(learned or GUESS, MAX_GUESS),
-        weight = tonumber(redis.call('HGET', WEIGHTS, root)) or 1,
-    }
-    local start = score
-    if side == 'fresh' then
-        start = tonumber(redis.call('HGET', class.arrived, root)) or get(class.prefix .. 'v')
-        start = start + jitter()
-        redis.call('ZREM', class.fresh, root)
-        redis.call('HDEL', class.arrived, root)
-    elseif start > get(class.prefix .. 'v') then
-        set(class.prefix .. 'v', start)
+local function start_of(class, root, side, score)
+    if side == 'ring' then
+        if score > get(class .. 'v') then set(class .. 'v', score) end
+        return score
     end
-    return lease, start + lease.charged / lease.weight
+    local arrived = tonumber(redis.call('HGET', key(class, 'arrived'), root))
+    redis.call('ZREM', key(class, 'fresh'), root)
+    redis.call('HDEL', key(class, 'arrived'), root)
+    return (arrived or get(class .. 'v')) + jitter()
 end
 
-local function record(lease)
+local function guess(task)
+    return math.min(tonumber(redis.call('HGET', base .. 'est', task)) or GUESS, MAX_GUESS)
+end
+
+local function weight_of(root)
+    return get('weighted') == 1 and redis.call('HGET', base .. 'weights', root) or '1'
+end
+
+local function record(lease, element)
     set('lease_seq', get('lease_seq') + 1)
     set('inflight', get('inflight') + 1)
     local id = string.format('%.0f', get('lease_seq'))
-    redis.call('HINCRBY', lease.class.infl, lease.root, 1)
+    redis.call('HINCRBY', key(lease.class, 'infl'), lease.root, 1)
     redis.call(
-        'HSET', leases_of(consumer), 'm' .. id, lease.element, 'f' .. id, facts_text(lease),
+        'HSET', leases_of(consumer), 'm' .. id, element, 'f' .. id, facts_text(lease),
         'request', request .. ' ' .. id
     )
-    redis.call('ZADD', CONSUMERS, 'NX', now, consumer)
+    if is_new then redis.call('ZADD', base .. 'cons', 'NX', now, consumer) end
     return id
 end
 
 local function dispatch(class)
     local root, side, score, element = next_root(class)
     if not root then return nil end
-    local lease, tag = serve(class, root, side, score, element)
+    count_waiting(class, -1)
+    local task = task_of(element)
+    local lease = {
+        class = class, root = root, side = side, floor = ARGV[4], task = task,
+        charged = guess(task), weight = weight_of(root),
+    }
+    local tag = start_of(class, root, side, score) + lease.charged / tonumber(lease.weight)
     add_to_clock(class, side, floor, lease.charged)
-    local id = consumer ~= '' and record(lease) or '0'
+    local id = consumer ~= '' and record(lease, element) or '0'
     if redis.call('EXISTS', list_of(class, root)) == 0 then
-        if side == 'ring' then redis.call('ZREM', class.ring, root) end
+        if side == 'ring' then redis.call('ZREM', key(class, 'ring'), root) end
         drained(class, root, tag)
     elseif side == 'fresh' then
         to_ring(class, root, tag)
     else
-        redis.call('ZADD', class.ring, tag, root)
+        redis.call('ZADD', key(class, 'ring'), tag, root)
     end
-    return answer(id, lease)
+    return answer(id, lease, element)
 end
 
 local before = consumer ~= '' and repeated()
@@ -131,5 +137,5 @@ local taken = dispatch(NORMAL) or dispatch(LOW)
 settle_idle()
 save()
 if taken then return taken end
-local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+local first = redis.call('ZRANGE', base .. 'due', 0, 0, 'WITHSCORES')
 return {first[2] and string.format('%.17g', math.max(tonumber(first[2]) - now, 0)) or '-1'}
