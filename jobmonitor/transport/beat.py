@@ -20,6 +20,8 @@ from jobmonitor.transport.leases import Lease, Leases
 
 logger = logging.getLogger(__name__)
 _REFRESH_EVERY = 1.0
+#: seconds that a channel has to settle itself what is owed
+_SOON = 0.5
 #: beats that do not name a lease any more until the server has given it back
 _BEATS_UNTIL_BACK = 3
 
@@ -59,7 +61,7 @@ class Beat:
 
     def _settle_debts(self, queues: dict[str, FairQueue]) -> None:
         for lease in self._leases.held():
-            if lease.owed is not None:
+            if lease.owed is not None and time.monotonic() - lease.owed_since > _SOON:
                 lease.owed(queues[lease.queue])
                 self._leases.drop(lease)
 

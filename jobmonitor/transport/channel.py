@@ -37,6 +37,7 @@ class FairChannel(Taking):
     lost_after = 30.0
     #: whether its connection broke: what it delivered may still run
     is_broken = False
+    _fair_client: redis.Redis | None = None
 
     def __init__(self: Any, *arguments: Any, **options: Any) -> None:
         self._reset_taking()
@@ -54,8 +55,14 @@ class FairChannel(Taking):
 
     @property
     def fair_client(self: Any) -> redis.Redis:
-        """A client that leaves keys as they are: ours have their prefix."""
-        return redis.Redis(connection_pool=self.pool)
+        """A client that leaves keys as they are: ours have their prefix.
+
+        One for each pool, which changes with a fork: making one costs more than a command.
+        """
+        pool = self.pool
+        if self._fair_client is None or self._fair_client.connection_pool is not pool:
+            self._fair_client = redis.Redis(connection_pool=pool)
+        return self._fair_client
 
     def _fair(self: Any, queue: str) -> FairQueue:
         return FairQueue(

@@ -88,7 +88,7 @@ class FairQueue:
 
     def ack(self, consumer: str, lease: int, elapsed: float, *, root: str, low: bool) -> bool:
         """End a lease and charge its root; False: it was not out any more."""
-        return bool(self._run("ack", consumer, lease, elapsed, _CLASS[low], root))
+        return bool(self._run("ack", *ack_arguments(consumer, lease, elapsed, root, low)))
 
     def requeue(self, consumer: str, lease: int, elapsed: float) -> bool:
         """Give a message back to the front of its root; False: it was not out any more."""
@@ -173,6 +173,13 @@ def take_arguments(
 ) -> tuple[Any, ...]:
     """Order what take.lua wants."""
     return now, consumer or "", request, floor
+
+
+def ack_arguments(
+    consumer: str, lease: int, elapsed: float, root: str, low: bool
+) -> tuple[Any, ...]:
+    """Order what ack.lua wants."""
+    return consumer, lease, elapsed, _CLASS[low], root
 
 
 def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float]:

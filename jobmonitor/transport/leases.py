@@ -18,7 +18,7 @@ from weakref import ReferenceType, ref
 import redis
 
 from jobmonitor.greenlets import native
-from jobmonitor.transport.fair_queue import FairQueue, Taken
+from jobmonitor.transport.fair_queue import FairQueue, Taken, ack_arguments
 
 _TAG = "fair:"
 
@@ -54,6 +54,8 @@ class Lease:
     message: ReferenceType[Any] | None = None
     orphaned: bool = False
     owed: Callable[[FairQueue], Any] | None = field(default=None, repr=False)
+    owed_since: float = 0.0
+    ack_arguments: tuple[Any, ...] = ()
 
     def begin(self) -> None:
         """Start its clock anew: a worker runs it from now on."""
@@ -167,24 +169,32 @@ class Leases:
 
     def ack(self, lease: Lease) -> None:
         """End it and charge its root; where the server is away the beat does it later."""
-        elapsed = lease.elapsed
-        self._settle(
-            lease,
-            lambda queue: queue.ack(
-                self.consumer, lease.number, elapsed, root=lease.root, low=lease.low
-            ),
-        )
+        self._settle(lease, self._ack_of(lease))
+
+    def owe_ack(self, lease: Lease) -> None:
+        """Stop its clock; somebody ends it soon, and if not, the beat does."""
+        lease.owed, lease.owed_since = self._ack_of(lease), time.monotonic()
+
+    def _ack_of(self, lease: Lease) -> Callable[[FairQueue], Any]:
+        elapsed, root, low = lease.elapsed, lease.root, lease.low
+        lease.ack_arguments = ack_arguments(self.consumer, lease.number, elapsed, root, low)
+        return lambda queue: queue.ack(self.consumer, lease.number, elapsed, root=root, low=low)
 
     def requeue(self, lease: Lease) -> None:
         """Give it back to the front of its root; where the server is away the beat does it."""
         elapsed = lease.elapsed
         self._settle(lease, lambda queue: queue.requeue(self.consumer, lease.number, elapsed))
 
+    def pay(self, lease: Lease) -> None:
+        """Settle what is owed, now."""
+        if lease.owed is not None:
+            self._settle(lease, lease.owed)
+
     def _settle(self, lease: Lease, settle: Callable[[FairQueue], Any]) -> None:
         try:
             settle(self.queue(lease.queue))
         except (redis.RedisError, OSError):
-            lease.owed = settle
+            lease.owed, lease.owed_since = settle, time.monotonic()
         else:
             self.drop(lease)
 

@@ -48,7 +48,9 @@ def _leave() -> None:
     for (pid, *_), leases in _by_server.items():
         if pid == os.getpid():
             for lease in leases.held():
-                if lease.owed is None and not is_running(lease):
+                if lease.owed is not None:
+                    leases.pay(lease)
+                elif not is_running(lease):
                     leases.requeue(lease)
 
 

@@ -72,9 +72,14 @@ class FairQoS(stock.QoS):
             return False
         leases = self.channel.leases
         lease = leases.get(delivery_tag)
-        if lease is not None and lease.owed is None:
-            settle = leases.requeue if requeue else leases.ack
-            settle(lease)
+        if lease is None or lease.owed is not None:
+            pass
+        elif requeue:
+            leases.requeue(lease)
+        elif self.channel.settles_later():
+            self.channel.settle(lease)
+        else:
+            leases.ack(lease)
         virtual.QoS.ack(self, delivery_tag)
         return True
 

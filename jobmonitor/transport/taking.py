@@ -7,11 +7,13 @@ a token: a hint that a look is worth it, of which any may be lost.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty
+from threading import get_ident
 from typing import Any
 
 import redis
@@ -21,8 +23,10 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
 from jobmonitor.transport.keys import base_of
+from jobmonitor.transport.leases import Lease
 from jobmonitor.transport.scripts import script
 
+logger = logging.getLogger(__name__)
 #: refusals of a server that will take commands again, or of one to reconnect from
 _PASSING = (
     "MISCONF",
@@ -42,12 +46,16 @@ class ServerRefuses(redis.ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question on its way: a take of one queue, or a wait (queue is None)."""
+    """A question on its way: a take of one queue, or a wait (queue is None).
+
+    What was settled since the last one went ahead of it in the same write.
+    """
 
     queue: str | None
     request: int
     leased: bool
     at: float
+    settled: tuple[Lease, ...] = ()
 
 
 class Taking:
@@ -61,11 +69,14 @@ class Taking:
 
     def _reset_taking(self: Any) -> None:
         self._untried: deque[str] = deque()
+        self._settled: list[Lease] = []
+        self._asks_from: int | None = None
         self._without_ack: set[str] = set()
 
     # -- asking ----------------------------------------------------------------------------
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
+        self._asks_from = get_ident()
         if self._asked is not None:  # its connection was dropped under it
             self._lost(self._asked)
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -91,9 +102,9 @@ class Taking:
         )
         base = base_of(self.global_keyprefix, queue)
         self._send(
-            Asked(queue, request, leased, time.monotonic()),
-            "EVALSHA", script("take").sha, 1, base, *arguments,
-        )  # fmt: skip
+            Asked(queue, request, leased, time.monotonic(), self._settled_now()),
+            ("EVALSHA", script("take").sha, 1, base, *arguments),
+        )
 
     def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
         longest = self.brpop_timeout if timeout is None else timeout
@@ -102,14 +113,30 @@ class Taking:
         keys = [f"{base_of(self.global_keyprefix, queue)}wake" for queue in fair]
         for priority in self.priority_steps:
             keys += [self.global_keyprefix + self._q_for_pri(q, priority) for q in stock]
-        self._send(Asked(None, 0, False, time.monotonic()), "BRPOP", *keys, longest or 0)
+        asked = Asked(None, 0, False, time.monotonic(), self._settled_now())
+        self._send(asked, ("BRPOP", *keys, longest or 0))
 
-    def _send(self: Any, asked: Asked, *command: Any) -> None:
+    def _settled_now(self: Any) -> tuple[Lease, ...]:
+        settled, self._settled = tuple(self._settled), []
+        return settled
+
+    def _send(self: Any, asked: Asked, command: tuple[Any, ...]) -> None:
         self._asked = asked
-        self._in_poll = self.client.connection
+        self._in_poll = connection = self.client.connection
         self._brpop_sent_at = time.monotonic()
+        ack = script("ack").sha
+        commands = [
+            (
+                "EVALSHA",
+                ack,
+                1,
+                base_of(self.global_keyprefix, lease.queue),
+                *lease.ack_arguments,
+            )
+            for lease in asked.settled
+        ]
         try:
-            self.client.connection.send_command(*command)
+            connection.send_packed_command(connection.pack_commands([*commands, command]))
         except self.connection_errors:
             self._lost(asked)
             raise
@@ -132,6 +159,8 @@ class Taking:
 
     def _reply(self: Any, asked: Asked) -> Any:
         try:
+            for lease in asked.settled:
+                self._read_settled(lease)
             return self.client.parse_response(self.client.connection, "EVALSHA")
         except NoScriptError:
             script("take").load(self.fair_client)
@@ -145,6 +174,15 @@ class Taking:
         except self.connection_errors:
             self._lost(asked)
             raise
+
+    def _read_settled(self: Any, lease: Lease) -> None:
+        """Drop what is settled; what the server refused stays owed, and the beat pays it."""
+        try:
+            self.client.parse_response(self.client.connection, "EVALSHA")
+        except ResponseError:
+            logger.debug("the lease of root %s is settled later", lease.root)
+        else:
+            self.leases.drop(lease)
 
     def _again(self: Any, asked: Asked) -> None:
         if asked.queue is not None:
@@ -198,12 +236,30 @@ class Taking:
             return None
         return raw_of(taken, lease.tag)
 
+    def settles_later(self: Any) -> bool:
+        """Whether an ack may go with the next question: one is about to be asked.
+
+        So it is in a worker's event loop while it consumes, and nothing is under way.
+        """
+        return (
+            self.connection is not None
+            and self.connection.is_in_event_loop
+            and self._in_poll is None
+            and bool(self._consumers)
+            and self._asks_from == get_ident()
+        )
+
+    def settle(self: Any, lease: Lease) -> None:
+        """Ack a lease together with the next question."""
+        self.leases.owe_ack(lease)
+        self._settled.append(lease)
+
     # -- the end ---------------------------------------------------------------------------
 
     def _end_asking(self: Any, asked: Asked) -> None:
         """Give back what comes by a take that is under way; a wait is let go."""
         if asked.queue is None:
-            self.client.connection.disconnect()
+            self.client.connection.disconnect()  # what was settled with it stays owed
             return
         try:
             taken, _ = taken_of(self._reply(asked))

@@ -37,7 +37,18 @@ class SentinelChannel(FairChannel, stock.SentinelChannel):
             client.alt = ours
 
 
-class Transport(stock.Transport):
+class InEventLoop:
+    """Knows whether a worker's event loop drives it."""
+
+    is_in_event_loop = False
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Let the loop poll our channels."""
+        super().register_with_event_loop(connection, loop)  # type: ignore[misc]
+        self.is_in_event_loop = True
+
+
+class Transport(InEventLoop, stock.Transport):
     """fair-redis://"""
 
     Channel = Channel
@@ -53,7 +64,7 @@ class SecureTransport(Transport):
         super().__init__(client, **options)
 
 
-class SentinelTransport(stock.SentinelTransport):
+class SentinelTransport(InEventLoop, stock.SentinelTransport):
     """fair-sentinel://"""
 
     Channel = SentinelChannel
