@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,9 @@ from jobmonitor.job_log.attempt_log import AttemptLog
 from jobmonitor.job_log.buffer import Buffer
 from jobmonitor.records.logs import NewLine
 from tests.unit.running_jobs import Recorder, attempt_of
+
+Streams = dict[str, io.StringIO]
+Replaced = Callable[[], Streams]
 
 
 class Written:
@@ -46,3 +50,8 @@ def logged_job(
     buffer = Buffer(written, lines_max=waiting_max)
     job.log = AttemptLog(job, buffer, lines_max=lines_max, line_max=100)
     return job
+
+
+def taken(job: RunningJob, written: Written) -> list[tuple[str, int, str]]:
+    job.log.flush()
+    return [(line.logger, line.level, line.message) for line in written.lines]
