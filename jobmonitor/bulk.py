@@ -135,10 +135,15 @@ class Bulk:
         created = self._record([job for job, _, _ in items])
         try:
             self._publish(producer, items, created)
-        except BaseException:
+        except Exception:
             if self._take_back(list(created)):
                 raise
             logger.warning("the publish of %d jobs failed, but workers have them", len(created))
+        except BaseException as end:
+            try:
+                self._take_back(list(created))
+            finally:
+                raise end
         self._meet([item for item in items if item[0].id not in created])
 
     def _record(self, jobs: list[NewJob]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from celery import chain, chord, group
 from celery import signals as celery_signals
 from kombu.exceptions import BatchPublishError, OperationalError
 
-from jobmonitor.errors import JobExists, SubmissionRefused
+from jobmonitor.errors import DatabaseUnavailable, JobExists, SubmissionRefused
 from jobmonitor.transport.fair_queue import FairQueue
+from jobmonitor.transport.publishing import PublishBatch
 from tests.brokers import redis_of
 from tests.factories import new_job
 from tests.waiting import eventually
@@ -197,6 +198,36 @@ def test_an_exit_in_the_middle_leaves_no_row_without_a_message(
     assert queue() == 0
 
 
+def test_an_exit_ends_the_caller_where_nothing_of_its_batch_was_new(
+    shop: ModuleType, queue: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = shop.add.delay(1, 1)
+
+    def leave(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kombu.messaging.Producer.batch", leave)
+    with pytest.raises(KeyboardInterrupt):
+        shop.monitor.submit_many([shop.add.s(1, 1).set(task_id=there.id)])
+    assert shop.monitor.jobs.get(there.id).status == "pending"
+
+
+def test_an_exit_ends_the_caller_though_the_database_went_away_with_it(
+    shop: ModuleType, queue: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: Any, **__: Any) -> Any:
+        monkeypatch.setattr(shop.monitor.database, "rows", gone)
+        raise SystemExit(3)
+
+    def gone(*_: Any) -> Any:
+        raise DatabaseUnavailable("here", OSError("gone"))
+
+    monkeypatch.setattr(shop.monitor.dispatch, "publish", leave)
+    with pytest.raises(SystemExit) as ended:
+        shop.monitor.submit_many([shop.add.s(1, 1)])
+    assert isinstance(ended.value.__context__, DatabaseUnavailable)
+
+
 def test_two_that_submit_the_same_ids_do_not_wait_in_a_circle(shop: ModuleType) -> None:
     jobs = [new_job(f"same-{number}") for number in range(400)]
     with ThreadPoolExecutor(2) as pool:
@@ -241,6 +272,23 @@ def test_a_chord_of_many_ends_with_its_body(
 ) -> None:
     result = chord((shop.add.s(number, 0) for number in range(120)), shop.total.s())()
     assert result.get(timeout=30) == sum(range(120))
+
+
+def test_an_exit_ends_the_caller_though_workers_have_its_jobs(
+    shop: ModuleType, worker: Worker, queue: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, flush = [f"bulk-late-exit-{n}" for n in range(3)], PublishBatch.flush
+
+    def leave_late(batch: PublishBatch) -> None:
+        flush(batch)
+        for job_id in ids:
+            shop.monitor.jobs.wait_for(job_id, "finished", timeout=30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PublishBatch, "flush", leave_late)
+    with pytest.raises(KeyboardInterrupt):
+        shop.monitor.submit_many(shop.add.s(1, 1).set(task_id=job_id) for job_id in ids)
+    assert {job.status for job in shop.monitor.jobs.some(ids)} == {"finished"}
 
 
 def test_children_in_bulk_belong_to_the_job_that_submits_them(
