@@ -181,9 +181,9 @@ class Store:
         }  # fmt: skip
         self.database.rows("create_group", facts)
 
-    def take_back(self, job_id: str) -> bool:
-        """Undo a create whose publish failed; False: a worker has the job already."""
-        return self.database.row("take_back", {"id": job_id, "slot": slot()}) is not None
+    def take_back(self, *job_ids: str) -> int:
+        """Undo creates whose publish failed; how many, since workers may have some already."""
+        return len(self.database.rows("take_back", {"ids": list(job_ids), "slot": slot()}))
 
     # -- running ---------------------------------------------------------------------------
 

@@ -254,12 +254,13 @@ def _broker_gone(shop: ModuleType) -> Iterator[None]:
 
 
 def test_a_batch_that_cannot_be_published_is_taken_back(
-    shop: ModuleType, queue: Callable[[], int]
+    shop: ModuleType, queue: Callable[[], int], verbs: list[str]
 ) -> None:
     signatures = [shop.add.s(number, 1).set(task_id=f"gone-{number}") for number in range(3)]
     with _broker_gone(shop), pytest.raises(OperationalError):
         shop.monitor.submit_many(signatures)
     assert shop.monitor.jobs.some([f"gone-{number}" for number in range(3)]) == []
+    assert verbs == ["create_many", "take_back"]
     shop.monitor.submit_many(signatures)
     assert queue() == 3
 

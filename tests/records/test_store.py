@@ -250,6 +250,23 @@ def test_a_submission_is_taken_back_unless_a_worker_has_it(records: Records) -> 
     assert records.queries.get(waits) is None
 
 
+def test_of_many_that_are_taken_back_each_parent_forgets_its_own(records: Records) -> None:
+    one, other = records.make_family(3), records.make_family(2)
+    alone = records.make()
+    records.claim(one[1])
+    below = records.make_running(under=other[0])
+    grandchild = records.make(under=below)
+    assert records.store.take_back(*one[1:], *other[1:], grandchild, alone, "nobody") == 6
+    assert [records.view(parent).children.total for parent in (one[0], other[0], below)] == [
+        1, 1, 0,
+    ]  # fmt: skip
+    assert [records.view(root).descendants.total for root in (one[0], other[0])] == [1, 1]
+    assert [row[0] for row in records.sql("SELECT id FROM job ORDER BY id")] == sorted(
+        [one[0], one[1], other[0], below]
+    )
+    assert not any(records.has_message(job) for job in (one[2], other[1], grandchild, alone))
+
+
 def test_a_run_of_the_history_counts_its_own_attempts(records: Records) -> None:
     job = records.make_running(restartable=True)
     for attempts in (1, 3, 2):
