@@ -111,8 +111,8 @@ class WorkerSide:
         def write() -> Callable[[], Any] | None:
             store = self.monitor.store
             ended = store.unrunnable(job_id, dispatch, error)
-            if ended is not None and ended.parent_id:
-                store.close_group(ended.parent_id)
+            if ended is not None:
+                store.close_group(ended.root_id)
             return after
 
         self.end(write)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+from celery.concurrency.prefork import TaskPool
 
 from jobmonitor.records.store import Store
+from jobmonitor.settings import Settings
+from jobmonitor.worker.side import WorkerSide
 from tests.factories import Records
 from tests.waiting import eventually
 
@@ -47,6 +53,32 @@ def test_the_parent_counts_it_as_finished_with_errors(records: Records) -> None:
         " WHERE job_id = %s", parent,
     )  # fmt: skip
     assert (total, finished, errors) == (1, 1, 1)
+
+
+def test_the_group_is_closed_in_which_it_was_the_last_and_only_then(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.store.create_group(
+        "group", label="two", queue="celery", run_by=None, system=False, low_priority=False
+    )
+    member = records.make_running("member", under="group")
+    below = [records.make(under=member) for _ in range(2)]
+    records.finish(member)
+    side = _side(records)
+    monkeypatch.setattr(side, "end", lambda write: write())
+    side.end_unrunnable(below[0], 1, WHY)
+    assert records.status("group") == "running"
+    side.end_unrunnable(below[1], 1, WHY)
+    assert records.status("group", member, *below) == "finished finished finished finished"
+
+
+def _side(records: Records) -> WorkerSide:
+    """What a worker does beside running jobs; its threads are not started."""
+    monitor = SimpleNamespace(
+        database=records.database, store=records.store, settings=Settings(),
+        execution=SimpleNamespace(worker="w1"),
+    )  # fmt: skip
+    return WorkerSide(monitor, SimpleNamespace(pool_cls=TaskPool))
 
 
 def test_a_message_that_arrives_before_its_publisher_committed_waits_for_it(

@@ -28,6 +28,6 @@ WITH seen AS (
     SELECT id, run, attempt, clock_timestamp(), 40, 'jobmonitor.job', %(error)s
     FROM ended WHERE was = 'pending'
 )
-SELECT id, parent_id, job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0, 1,
+SELECT id, root_id, job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0, 1,
        1)::text AS counted
 FROM ended WHERE was = 'pending'
