@@ -136,7 +136,7 @@ class Rescue:
             return
         if pid is not None and row.worker_pid != pid:
             return
-        backend = self._backend(job_id)
+        backend = self._backend(row.type)
         if isinstance(backend, DisabledBackend) or backend.get_state(job_id) in READY:
             return
         if row.error is None and row.result_is_whole:
@@ -145,10 +145,9 @@ class Rescue:
             lost = WorkerLost(row.error or "it finished, but its result was lost on the way")
             backend.mark_as_failure(job_id, lost, request=Context({"id": job_id}))
 
-    def _backend(self, job_id: str) -> Any:
-        """The result backend of a job: its task's own, or that of the app."""
-        rows = self._database.rows("type_of", {"id": job_id})
-        task = self._monitor.app.tasks.get(rows[0].type) if rows else None
+    def _backend(self, task_name: str) -> Any:
+        """The result backend of a task's jobs: its own, or that of the app."""
+        task = self._monitor.app.tasks.get(task_name)
         return self._monitor.app.backend if task is None else task.backend
 
     def _reruns(self, job_id: str) -> bool:
@@ -196,7 +195,7 @@ class Rescue:
         request = self._context(row)
         task = self._monitor.app.tasks.get(request.task)
         facts = {"request": request, "store_result": _stores_errors(task, request)}
-        backend = self._backend(row.id)
+        backend = self._backend(row.type)
         if row.outbox == "revoke":
             why = row.revoked_as or _CANCELED
             tell = partial(_tell_revoked, backend, row.id, why, facts)

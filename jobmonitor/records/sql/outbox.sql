@@ -1,6 +1,6 @@
 -- outbox: jobs whose end Celery has not been told yet, but those that failed in this round; of
 -- one job where `id` is given. One row is taken and kept locked until the caller commits; O(1).
-SELECT job.id, parent_id, outbox, error, envelope, body, restartable,
+SELECT job.id, type, parent_id, outbox, error, envelope, body, restartable,
        (SELECT CASE e.event WHEN 'revoked' THEN e.reason END FROM job_event e
         WHERE e.job_id = job.id ORDER BY e.id DESC LIMIT 1) AS revoked_as
 FROM job LEFT JOIN job_message m ON m.job_id = job.id
