@@ -24,13 +24,6 @@ def is_over_limit(error: BaseException, limits: Iterable[float | None]) -> bool:
     }
 
 
-def patched_too_late() -> bool:
-    """Say whether psycopg was imported before its waiting could become cooperative."""
-    from psycopg import waiting
-
-    return waiting.wait is getattr(waiting, "wait_c", None)
-
-
 def native(module: str, name: str) -> Any:
     """Return a function of the standard library as it was before gevent patched it."""
     monkey = sys.modules.get("gevent.monkey")

@@ -37,8 +37,14 @@ _prepared: WeakKeyDictionary[Connection[Any], dict[str, Callable[[Any], list[Any
 
 def can_execute(connection: Connection[Any]) -> bool:
     """Say whether a wait may stop this thread, and a second try breaks no transaction."""
-    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-        return False
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE and waits_in_c()
+
+
+def waits_in_c() -> bool:
+    """Say whether psycopg waits in C, which stops the thread and all of its greenlets.
+
+    psycopg decides that when it is imported; where gevent had patched Python, it does not.
+    """
     return waiting.wait is getattr(waiting, "wait_c", None)
 
 

@@ -9,8 +9,8 @@ import logging
 from typing import Any
 
 from jobmonitor.errors import ConfigurationError, JobMonitorError, WrongProtocol
-from jobmonitor.greenlets import patched_too_late
 from jobmonitor.records.database import check_schema
+from jobmonitor.records.prepared import waits_in_c
 from jobmonitor.task_options import options_of
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def check_tasks(monitor: Any) -> None:
 
 def check_pool(pool_cls: Any) -> None:
     """Refuse greenlets that a statement of one job would hold up for all."""
-    if pool_cls.is_green and patched_too_late():
+    if pool_cls.is_green and waits_in_c():
         name = pool_cls.__module__.rpartition(".")[2]
         raise ConfigurationError(
             f"psycopg was imported before {name} patched Python, so one job's statement would "
