@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 #: beside the app's own `result_expires`: so long may every worker be away
 _MONTH = 30 * 24 * 3600
 _LONGEST_PAUSE = 3600.0
+#: the next look at all jobs after an error, where it is not due earlier
+_AFTER_ERROR = 60.0
 #: numbers of the audit are given before they are committed
 _OVERLAP = 1_000
 _SUFFIXES = ("", ".j", ".t", ".s", ".d")
@@ -44,16 +46,16 @@ class ChordKeeper:
         expires = _seconds(backend.expires) if hasattr(backend, "expires") else 0
         if not expires:
             return
-        since = self._since
-        if time.monotonic() >= self._all_due:
-            self._all_due = time.monotonic() + min(expires / 4, _LONGEST_PAUSE)
+        since, now = self._since, time.monotonic()
+        if now >= self._all_due:
+            self._all_due = now + min(expires / 4, _LONGEST_PAUSE)
             since = None
         last = self._database.row("last_event", {}).id
         rows = self._database.rows("stopped_members", {"since": since})
         try:
             self._keep(backend, rows, expires)
         except Exception as error:
-            self._all_due = 0.0
+            self._all_due = min(self._all_due, now + _AFTER_ERROR)
             logger.warning("jobmonitor: the state of chords was not renewed: %r", error)
         self._since = max(0, last - _OVERLAP)
 
