@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
@@ -39,6 +40,7 @@ class JobRequest(Request):
     _kill_when_accepted = False
     _force_stopped = False
     _timed_out = False
+    _terminated_in_greenlet = False
 
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         """Note how a producer that knew nothing of us had serialized the message."""
@@ -61,7 +63,7 @@ class JobRequest(Request):
 
     def acknowledge(self) -> None:
         """Celery's own; a greenlet that Celery killed has not ended its job."""
-        if self.id not in self._app.jobmonitor.execution.interrupted:
+        if self.id not in self._interrupted:
             self.side.taken.discard(self)
         super().acknowledge()
 
@@ -107,17 +109,35 @@ class JobRequest(Request):
 
     # -- interrupted by Celery -------------------------------------------------------------
 
+    @property
+    def _interrupted(self) -> set[str]:
+        """The jobs that Celery ends in this very process."""
+        interrupted: set[str] = self._app.jobmonitor.execution.interrupted
+        return interrupted
+
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Celery's revoke of a running task; a greenlet that ends by it did not end itself."""
         if pool.is_green:
-            self._app.jobmonitor.execution.interrupted.add(self.id)
+            self._terminated_in_greenlet = True
+            self._interrupted.add(self.id)
         super().terminate(pool, signal)
+
+    def _forget(self) -> None:
+        """Let go of what is recorded as revoked; as interrupted once its greenlet has ended."""
+        if not self._terminated_in_greenlet:
+            return
+        self.side.taken.discard(self)
+        greenlet = self._apply_result and self._apply_result()
+        if greenlet is None:
+            self._interrupted.discard(self.id)
+        else:
+            greenlet.link(lambda _: self._interrupted.discard(self.id))
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """Celery's cold shutdown; a pool that cannot end a job waits for it."""
         if not self.side.pool_kills and not pool.is_green:
             return
-        self._app.jobmonitor.execution.interrupted.add(self.id)
+        self._interrupted.add(self.id)
         super().cancel(pool, signal, emit_retry)
 
     # -- ends ------------------------------------------------------------------------------
@@ -215,12 +235,18 @@ class JobRequest(Request):
                 self.id, terminated=terminated, reason=reason, dispatch=number
             )
             if row is None:
-                return lambda: announce(reason, terminated, signum, expired)
-            if row.is_changed or row.was == Status.CANCELED:
-                return lambda: self._say_revoked(terminated, signum, expired)
-            return lambda: self._drop_copy(expired)
+                end = partial(announce, reason, terminated, signum, expired)
+            elif row.is_changed or row.was == Status.CANCELED:
+                end = partial(self._say_revoked, terminated, signum, expired)
+            else:
+                end = partial(self._drop_copy, expired)
+            return partial(self._end_revoked, end)
 
         self.side.end(write)
+
+    def _end_revoked(self, end: Callable[[], Any]) -> None:
+        self._forget()
+        end()
 
     def _say_revoked(self, terminated: bool, signum: Any, expired: bool) -> None:
         """Do what Celery does for what is revoked; its backend was told from the outbox."""

@@ -83,6 +83,28 @@ def wait_for_file(marker: str) -> None:
         trace("left")
 
 
+@app.task
+def leave_slowly(marker: str) -> None:
+    """End only when a file is there, whoever wants it to end before."""
+    trace("began")
+    try:
+        time.sleep(60)
+    finally:
+        trace("leaves")
+        while not Path(marker).exists():
+            time.sleep(0.05)
+        trace("left")
+
+
+@app.task
+def what_is_held() -> dict[str, list[str]]:
+    """Of greenlets: the jobs that their worker has not done with."""
+    return {
+        "interrupted": sorted(monitor.execution.interrupted),
+        "taken": sorted(request.id for request in monitor.worker_side.taken),
+    }
+
+
 @app.task(on_worker_lost="fail")
 def only_once() -> None:
     trace("began")

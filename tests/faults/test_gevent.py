@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import psutil
@@ -93,6 +94,29 @@ def test_a_job_that_celery_terminates_is_canceled_and_its_greenlet_ends(
     job = shop.monitor.jobs.wait_for(result.id, "canceled", timeout=20)
     assert (job.has_errors, job.error, job.attempt) == (False, None, 1)
     eventually(lambda: trace() == ["began", "left"], within=20)
+
+
+def test_a_job_that_celery_terminates_is_held_until_its_greenlet_has_ended(
+    shop: ModuleType, tasks: ModuleType, greenlets: Worker, trace: Trace, tmp_path: Path
+) -> None:
+    marker = tmp_path / "end"
+    quick, slow = tasks.wait_for_file.delay("/never"), tasks.leave_slowly.delay(str(marker))
+    eventually(lambda: trace() == ["began"] * 2, within=20)
+    for result in (quick, slow):
+        result.revoke(terminate=True)
+        shop.monitor.jobs.wait_for(result.id, "canceled", timeout=20)
+
+    def held() -> dict[str, set[str]]:
+        found = tasks.what_is_held.delay().get(timeout=20)
+        return {name: {quick.id, slow.id} & set(ids) for name, ids in found.items()}
+
+    slow_only = {"interrupted": {slow.id}, "taken": set()}
+    eventually(lambda: held() == slow_only, within=30, every=0.2)
+    marker.touch()
+    eventually(lambda: not any(held().values()), within=30, every=0.2)
+    assert trace()[-1] == "left"
+    assert shop.monitor.jobs.get(slow.id).status == "canceled"
+    assert shop.monitor.jobs.logs(slow.id).lines == []
 
 
 def test_a_timeout_or_end_of_the_tasks_own_is_its_failure(
