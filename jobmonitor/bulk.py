@@ -142,7 +142,7 @@ class Bulk:
         except BaseException as end:
             try:
                 self._take_back(list(created))
-            finally:
+            finally:  # not the error of a database that is gone as well
                 raise end
         self._meet([item for item in items if item[0].id not in created])
 
