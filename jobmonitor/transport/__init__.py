@@ -10,9 +10,9 @@
        |
     ack.lua          charges the root for the time it ran;  requeue.lua gives it back
 
-`transports` is what kombu finds behind `fair-redis://` (`alias` tells it where). A `channel` publishes
-(`publishing`, `facts`) and consumes (`taking`, `qos`); what is held belongs to the process
-(`leases`, `process`, `beat`), what Redis does to a queue is `fair_queue` with its `scripts`, and
-the names of the keys are in `keys`. `model` is the same order in pure Python. A worker says more
-of what it runs through `consumer`.
+`transports` is what kombu finds behind `fair-redis://` (`alias` tells it where). A `channel`
+publishes (`publishing`, `facts`) and consumes (`taking`, `qos`); what is held belongs to the
+process (`leases`, `process`, `beat`); what Redis does to a queue is `fair_queue` with its
+`scripts`, and the names of the keys are in `keys`. `model` is the same order in pure Python. A
+worker says more of what it runs through `consumer`.
 """
