@@ -64,7 +64,8 @@ class FairChannel(Taking):
             self._fair_client = redis.Redis(connection_pool=pool)
         return self._fair_client
 
-    def _fair(self: Any, queue: str) -> FairQueue:
+    def fair_queue(self: Any, queue: str) -> FairQueue:
+        """Return a fair queue of this server."""
         return FairQueue(
             self.fair_client, queue, prefix=self.global_keyprefix, floor=self.fair_floor
         )
@@ -95,7 +96,7 @@ class FairChannel(Taking):
         if not isinstance(tag, DeliveryTag):  # a message of somebody else is put back
             tag = self._numbers.next()
         arguments = arguments_of(message, tag, again=tag.tries > 0)
-        script("publish").run(self.fair_client, self._fair(queue).base, *arguments)
+        script("publish").run(self.fair_client, self.fair_queue(queue).base, *arguments)
 
     def create_publish_batch(self: Any, max_size: int) -> PublishBatch:
         """Make a batch of messages that go out in one pipeline."""
@@ -116,7 +117,7 @@ class FairChannel(Taking):
             return super().basic_get(queue, no_ack=no_ack, **options)  # type: ignore[misc]
         consumer = None if no_ack else self.leases.consumer
         request = 0 if no_ack else self.leases.request(queue)
-        taken, _ = self._fair(queue).take(consumer, request)
+        taken, _ = self.fair_queue(queue).take(consumer, request)
         if taken is None:
             return None
         tag = None if no_ack else self.leases.took(queue, taken).tag
@@ -138,24 +139,24 @@ class FairChannel(Taking):
     def _new_queue(self: Any, queue: str, **options: Any) -> None:
         super()._new_queue(queue, **options)  # type: ignore[misc]
         if self.is_fair(queue):
-            self._fair(queue).declare()
+            self.fair_queue(queue).declare()
 
     def _size(self: Any, queue: str) -> int:
         if self.is_fair(queue):
-            return self._fair(queue).size()
+            return self.fair_queue(queue).size()
         return super()._size(queue)  # type: ignore[misc]
 
     def _purge(self: Any, queue: str) -> int:
         if self.is_fair(queue):
-            return self._fair(queue).purge()
+            return self.fair_queue(queue).purge()
         return super()._purge(queue)  # type: ignore[misc]
 
     def _delete(self: Any, queue: str, *arguments: Any, **options: Any) -> None:
         super()._delete(queue, *arguments, **options)  # type: ignore[misc]
         if self.is_fair(queue):
-            self._fair(queue).delete()
+            self.fair_queue(queue).delete()
 
     def _has_queue(self: Any, queue: str, **options: Any) -> bool:
         if self.is_fair(queue):
-            return self._fair(queue).is_declared()
+            return self.fair_queue(queue).is_declared()
         return super()._has_queue(queue, **options)  # type: ignore[misc]

@@ -7,9 +7,7 @@ could not be settled because the server was away is settled by the beat when it 
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,11 +73,11 @@ class Leases:
     """The leases of this process on one server."""
 
     def __init__(
-        self, client: redis.Redis, *, prefix: str, floor: float, pace: Pace,
+        self, client: redis.Redis, consumer: str, *, prefix: str, floor: float, pace: Pace,
         beat: Callable[[Leases], Any],
     ) -> None:  # fmt: skip
-        """`beat` is called once, when there is something to keep alive."""
-        self.consumer = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        """`consumer` names this process; `beat` is called once, before the first take."""
+        self.consumer = consumer
         self.floor = floor
         self.prefix = prefix
         self.pace = pace

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import uuid
 from typing import Any
 
 import redis
@@ -20,6 +21,8 @@ from jobmonitor.transport.leases import Leases, Pace
 #: seconds; a beat that takes longer is none
 _TIMEOUT = 5.0
 _ADDRESS = ("host", "port", "path", "db", "username")
+#: what a process is called as a consumer, by its id; others make up a name
+_names: dict[int, str] = {}
 _by_server: dict[tuple[Any, ...], Leases] = {}
 
 
@@ -37,11 +40,21 @@ def leases_of(channel: Any) -> Leases:
             "retry": Retry(NoBackoff(), 0),
         }
         _by_server[key] = Leases(
-            client, prefix=prefix, floor=channel.fair_floor,
+            client, _name(), prefix=prefix, floor=channel.fair_floor,
             pace=Pace(channel.beat_every, channel.lost_after),
             beat=lambda leases: Beat(leases, lambda: redis.Redis(connection_pool=pool)).start(),
         )  # fmt: skip
     return _by_server[key]
+
+
+def name_process(name: str) -> None:
+    """Say how this process is called as a consumer, before it consumes; unique in time."""
+    _names[os.getpid()] = name
+
+
+def _name() -> str:
+    given = _names.get(os.getpid())
+    return given or f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def _leave() -> None:

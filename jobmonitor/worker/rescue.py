@@ -18,17 +18,19 @@ from celery.exceptions import TaskRevokedError
 from celery.states import READY_STATES as READY
 from celery.states import REVOKED
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from jobmonitor.dispatch import Stored
 from jobmonitor.errors import WorkerLost
 from jobmonitor.places import Place, belonging
 from jobmonitor.records.database import fetch
 from jobmonitor.task_options import options_of
+from jobmonitor.transport import consumer
 from jobmonitor.worker import presence
 from jobmonitor.worker.chords import ChordKeeper
 
 logger = logging.getLogger(__name__)
-BROKER_ERRORS = (OperationalError, OSError)
+BROKER_ERRORS = (OperationalError, OSError, RedisError)
 _SILENT = "its worker was silent for {seconds:g} s"
 _GONE = "its worker's process is gone"
 _SHUT_DOWN = "its worker was shut down"
@@ -83,7 +85,7 @@ class Rescue:
                 self.lose(
                     row.id, worker=worker_id, pid=None, dispatch=row.dispatch, reason=reason
                 )
-        self._restore_deliveries()
+        self._restore_deliveries(worker_id)
         self._database.rows("end_worker", {"id": worker_id})
         logger.warning(
             "jobmonitor: worker %s is lost (%s), %d jobs", worker_id, reason, len(held)
@@ -158,17 +160,21 @@ class Rescue:
         task = app.tasks.get(rows[0].type)
         return options_of(task, self._monitor.settings, rows[0].type).rerun
 
-    def _restore_deliveries(self) -> None:
-        """Let kombu give back what the lost worker had taken and not begun.
+    def _restore_deliveries(self, worker_id: str) -> None:
+        """Let the broker give back what the lost worker had taken and not begun.
 
-        It cannot tell whose delivery is whose: a copy of what lives is refused by its claim.
+        Stock kombu cannot tell whose delivery is whose: a copy of what lives is refused by its
+        claim.
         """
         app = self._monitor.app
         options = dict(app.conf.broker_transport_options or {})
         options["visibility_timeout"] = 0
         try:
             with app.connection_for_write(transport_options=options) as connection:
-                qos = connection.default_channel.qos
+                channel = connection.default_channel
+                if consumer.give_back(channel, app.amqp.queues, worker_id):
+                    return
+                qos = channel.qos
                 restore = getattr(qos, "restore_visible", None)
                 if restore is not None:
                     restore(num=100_000)

@@ -41,9 +41,11 @@ class JobMonitorStep(bootsteps.StartStopStep):
                 task.Request = with_own(own)
 
     def _name_worker(self, worker: Any) -> None:
+        from jobmonitor.transport import consumer
         from jobmonitor.worker.presence import new_worker_id
 
         self.monitor.execution.worker = new_worker_id(worker.hostname)
+        consumer.name_process(self.monitor.execution.worker)
 
     def start(self, parent: Any) -> None:
         """Begin to beat; the pool has been started."""
