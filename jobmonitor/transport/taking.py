@@ -21,6 +21,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
+from jobmonitor.transport.facts import due_of
 from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
 from jobmonitor.transport.keys import base_of
 from jobmonitor.transport.leases import Lease
@@ -280,8 +281,9 @@ def raw_of(taken: Taken, tag: str | None = None) -> dict[str, Any]:
     if taken.deliveries:
         headers["redelivered"] = True
         properties["delivery_info"]["redelivered"] = True
-    if headers.get("eta"):
-        headers["eta"] = None  # it is due; a worker whose clock is slow would hold it
+    due = due_of(raw)
+    if due is not None and due > time.time() * 1000:
+        headers["eta"] = None  # it is due, but a worker whose clock is slow would hold it
     return raw
 
 
