@@ -1,4 +1,4 @@
-"""Low priority on the stock transport: the lowest message priority, while a job waits."""
+"""Low priority: the lowest message priority, while a job waits."""
 
 from __future__ import annotations
 

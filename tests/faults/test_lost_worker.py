@@ -34,18 +34,6 @@ def test_a_worker_killed_in_the_middle_is_replaced_by_another(
     assert set(trace()) == {f"count {step}" for step in range(200)}
 
 
-def test_a_scheduled_job_in_the_memory_of_a_killed_worker_runs_elsewhere(
-    shop: ModuleType, start_worker: Callable[..., Worker], trace: Trace
-) -> None:
-    first = start_worker(concurrency=1)
-    result = shop.traced.apply_async(("later",), countdown=4)
-    eventually(lambda: f"[{result.id}] received" in first.log)
-    first.kill()
-    start_worker(concurrency=1)
-    job = shop.monitor.jobs.wait_for(result.id, timeout=20)
-    assert (job.attempt, job.lost, trace()) == (1, 0, ["later"])
-
-
 def test_a_warm_shutdown_lets_the_running_job_end_and_no_other_worker_takes_it(
     shop: ModuleType, start_worker: Callable[..., Worker], trace: Trace
 ) -> None:

@@ -15,7 +15,9 @@ from jobmonitor import JobMonitor
 from jobmonitor.current import enter, leave
 from jobmonitor.dispatch import HEADER
 from jobmonitor.job import RunningJob
+from jobmonitor.transport.fair_queue import FairQueue
 from jobmonitor.worker.rescue import Rescue
+from tests.brokers import redis_of
 from tests.records.interleaving import Interleaving, step
 from tests.records.life_model import KINDS
 
@@ -54,7 +56,7 @@ class World:
         self.database = self.monitor.database
         self.rescue = Rescue(self.monitor)
         self.two_at_once = Interleaving(self.database)
-        self.redis = redis.Redis.from_url(self.broker)
+        self.redis = redis.Redis.from_url(redis_of(self.broker))
         self._broken: set[str] = set()
         #: counts the examples: the id of a group is never used twice
         self.example = 0
@@ -76,7 +78,8 @@ class World:
     def clear(self) -> None:
         """Forget every job; the workers w1 and w2 have just beaten."""
         self.example += 1
-        self.redis.delete(*_QUEUES)
+        for name in _QUEUES:
+            FairQueue(self.redis, name).delete()
         self.published.clear()
         self.running.clear()
         self.times.clear()
