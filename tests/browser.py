@@ -33,6 +33,11 @@ AS_USUAL = {"viewport": WIDE, "locale": "en-GB", "reduced_motion": "reduce"}
 PASSWORD = "a password of the tests"
 USERS = {"operator": "an-operator", "viewer": "a-viewer"}
 PATIENCE = 15_000  # ms; a page asks every 5 s
+#: in tests every second, but where a test says `hurried=False`
+HURRY = """
+    const ask = window.setInterval.bind(window);
+    window.setInterval = (call, ms, ...more) => ask(call, ms === 5000 ? 1000 : ms, ...more);
+"""
 
 OpenPage = Callable[..., Page]
 
@@ -150,14 +155,22 @@ def open_page(
     complaints: Complaints,
     tmp_path: Path,
 ) -> Iterator[OpenPage]:
-    """Open a page of the panel as a user of a role, or of none; keywords as of a context."""
+    """Open a page of the panel as a user of a role, or of none; keywords as of a context.
+
+    It asks for what is new every second, or as often as a user's if it is not hurried.
+    """
     contexts: list[BrowserContext] = []
     failed = request.session.testsfailed
 
-    def open_page(path: str = "/jobs", role: str | None = "operator", **options: Any) -> Page:
+    def open_page(
+        path: str = "/jobs", role: str | None = "operator", *, hurried: bool = True,
+        **options: Any,
+    ) -> Page:  # fmt: skip
         session = {"storage_state": session_of(role)} if role else {}
         options = {**AS_USUAL, **session, **options}
         contexts.append(browser.new_context(base_url=web_server.url, **options))
+        if hurried:
+            contexts[-1].add_init_script(HURRY)
         page = contexts[-1].new_page()
         complaints.listen(page)
         page.goto(path)

@@ -106,7 +106,7 @@ def test_a_viewer_sees_no_button_that_changes_a_job(
 
 
 def test_a_new_job_appears_without_a_reload(records: Records, open_page: OpenPage) -> None:
-    page = open_page()
+    page = open_page(hurried=False)
     expect(page.get_by_text("No job has been submitted yet")).to_be_visible()
     page.evaluate("document.title = 'the same page'")
     job = records.make()
