@@ -192,7 +192,8 @@ def test_a_running_job_that_celery_terminates_is_canceled(
 ) -> None:
     result = shop.hang.delay()
     shop.monitor.jobs.wait_for(result.id, "running")
-    eventually(lambda: shop.app.control.inspect().active())
+    inspect = shop.app.control.inspect
+    eventually(lambda: result.id in str(inspect(limit=1).active()))
     result.revoke(terminate=True, signal="SIGKILL")
     assert shop.monitor.jobs.wait_for(result.id, "canceled", timeout=10).attempt == 1
 
