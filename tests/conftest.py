@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from jobmonitor.embedded import PostgresServer, RedisServer, create_database, drop_database
+from jobmonitor.embedded.servers import connection, with_database
 from tests.brokers import fair
 from tests.browser import browser, complaints, open_page, panel_app, session_of, web_server
 
@@ -70,14 +72,26 @@ def redis_server(server_directory: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A new database with all tables, for the tests of one module."""
+@pytest.fixture(scope="session")
+def migrated(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database with all tables that nobody uses: the others are copied from it."""
     from jobmonitor.records.database import migrate
 
     server_url = DATABASE_URL or request.getfixturevalue("postgres").url
     url = create_database(server_url, f"test_{uuid.uuid4().hex}")
     migrate(url)
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def database_url(migrated: str) -> Iterator[str]:
+    """A new database with all tables, for the tests of one module."""
+    name, template = f"test_{uuid.uuid4().hex}", make_url(migrated).database or ""
+    with connection(with_database(migrated, "postgres")) as server:
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        server.execute(copy.format(sql.Identifier(name), sql.Identifier(template)))
+    url = with_database(migrated, name)
     yield url
     drop_database(url)
 
