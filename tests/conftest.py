@@ -31,15 +31,35 @@ __all__ = ["browser", "complaints", "open_page", "panel_app", "session_of", "web
 
 DATABASE_URL = os.environ.get("JOBMONITOR_TEST_DATABASE_URL")
 BROKER_URL = os.environ.get("JOBMONITOR_TEST_BROKER_URL")
+TESTS = Path(__file__).resolve().parent
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 # Hundreds of processes are started. Where Python may leave no bytecode beside the sources, each
 # would compile what it imports: without any a worker needs 3.3 s of processor instead of 0.9.
 if sys.dont_write_bytecode:
-    bytecode = Path(__file__).parent.parent / ".pytest_cache" / "bytecode"
+    bytecode = TESTS.parent / ".pytest_cache" / "bytecode"
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(bytecode)
     os.environ["PYTHONDONTWRITEBYTECODE"] = ""
     sys.dont_write_bytecode = False
+
+
+#: The files that take longest, longest first: with one of them at the end, one process of
+#: pytest-xdist would work alone. Measured with --durations.
+LONGEST = (
+    "faults/test_import.py", "faults/test_lost_worker.py", "records/test_life.py",
+    "faults/test_shutdown.py", "acceptance/test_origin.py", "acceptance/test_pools.py",
+    "acceptance/test_real_jobs.py", "acceptance/test_origin_operations.py",
+    "acceptance/test_canvas_steering.py", "panel/test_browser_access.py",
+    "panel/test_browser.py", "acceptance/test_verbs.py", "acceptance/test_origin_triggers.py",
+    "acceptance/test_revoking.py", "faults/test_database.py", "acceptance/test_demo.py",
+    "faults/test_gevent.py", "panel/test_browser_planted.py", "panel/test_browser_pages.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; each process of pytest-xdist finds the same order."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

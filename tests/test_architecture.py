@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST, TESTS
+
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
     path.relative_to(ROOT)
@@ -36,6 +38,10 @@ def test_a_function_is_at_most_40_lines_long(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_no_module_imports_the_app_of_the_demo(module: Path) -> None:
     assert "celery_app" not in set(imported(ast.parse(source(module))))
+
+
+def test_the_files_with_which_tests_begin_are_there() -> None:
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
 
 
 def source(module: Path) -> str:
