@@ -201,6 +201,8 @@ def test_a_result_of_any_kind_is_kept_or_is_an_error_of_its_job(
 ) -> None:
     job = run("give", kind)
     eventually(lambda: shop.app.AsyncResult(job.id).ready())
+    # the row learns after the result backend that a result could not be written
+    eventually(lambda: shop.monitor.jobs.get(job.id).has_errors == bool(error), within=20)
     job = shop.monitor.jobs.get(job.id)
     state = shop.app.AsyncResult(job.id).state
     assert (state, job.has_errors) == (("FAILURE", True) if error else ("SUCCESS", False))
