@@ -64,7 +64,7 @@ INDEXES = --index-strategy=unsafe-best-match $(call as_option,--default-index,in
 
 .venv/installed: $(BIN)/uv requirements.lock pyproject.toml
 	@echo "installing requirements.lock"
-	@$(UV) pip install --python $(BIN)/python $(INDEXES) --require-hashes -r requirements.lock \
+	@$(UV) pip install --python $(BIN)/python --compile-bytecode $(INDEXES) --require-hashes -r requirements.lock \
 	    || $(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --no-index -e . \
 	    || $(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index -e .
