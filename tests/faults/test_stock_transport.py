@@ -53,3 +53,20 @@ def test_low_priority_jobs_run_after_the_others(
     shop.monitor.jobs.wait_for(results[-1].id, timeout=20)
     eventually(lambda: len(trace()) == 6)
     assert [line.split()[0] for line in trace()] == ["normal"] * 3 + ["low"] * 3
+
+
+def test_a_scheduled_job_is_in_the_memory_of_a_worker(
+    shop: ModuleType, start_worker: Callable[..., Worker]
+) -> None:
+    """On the fair transport it is not: it waits in Redis."""
+    worker = start_worker(concurrency=1)
+    result = shop.traced.apply_async(("much later",), countdown=600)
+    inspect = shop.app.control.inspect([f"{worker.name}@test"], timeout=10, limit=1)
+
+    def held() -> list[str]:
+        found = (inspect.scheduled() or {}).values()
+        return [entry["request"]["id"] for entries in found for entry in entries]
+
+    eventually(lambda: held() == [result.id], within=20)
+    queried = inspect.query_task(result.id)
+    assert [state for (state, _) in queried[f"{worker.name}@test"].values()] == ["scheduled"]
