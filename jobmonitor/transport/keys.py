@@ -12,7 +12,7 @@ r:<root>        LIST    its messages, the next in front, while there are any
 low:<the above>         the same of the low class
 weights         HASH    root -> weight, where it is not 1, while the root is known
 due             ZSET    delivery id -> ms when it is due
-due_messages    HASH    delivery id -> its class, root and message
+due_messages    HASH    delivery id -> its class, weight, root and message
 c:<consumer>    HASH    m<lease> the message, f<lease> the facts; last request; leases missed
 cons            ZSET    consumer -> ms of its last beat, while it lives
 suspects        HASH    consumer -> its last beat when it was suspected

@@ -37,12 +37,17 @@ end
 local function set(field, value)
     get(field)
     meta[field] = value
-    changed[#changed + 1] = field
-    changed[#changed + 1] = value
+    changed[field] = true
 end
 
+-- What was set a thousand times is written once: unpack takes no more than some thousand values.
 local function save()
-    if #changed > 0 then redis.call('HSET', base .. 'meta', unpack(changed)) end
+    local values = {}
+    for field in pairs(changed) do
+        values[#values + 1] = field
+        values[#values + 1] = meta[field]
+    end
+    if #values > 0 then redis.call('HSET', base .. 'meta', unpack(values)) end
 end
 
 -- roots, in two classes: the prefix of its keys names a class -----------------------------------
@@ -87,6 +92,16 @@ local function forget(class, root)
     redis.call('ZREM', key(class, 'park'), root)
     if get('weighted') == 1 and not is_known(class == NORMAL and LOW or NORMAL, root) then
         redis.call('HDEL', base .. 'weights', root)
+    end
+end
+
+-- Only for a root that has messages: the weight goes when the root is forgotten.
+local function set_weight(root, weight)
+    if tonumber(weight) == 1 then
+        redis.call('HDEL', base .. 'weights', root)
+    elseif tonumber(weight) then
+        redis.call('HSET', base .. 'weights', root, weight)
+        set('weighted', 1)
     end
 end
 

@@ -3,7 +3,8 @@
 --
 -- KEYS[1] base
 -- ARGV    now ('' for the server's), producer, number, again (1 repeats a publish whose reply
---         was lost), class ('normal' or 'low'), root, weight ('' leaves it), due ms ('' for at once),
+--         was lost), class ('normal' or 'low'), root, weight ('' leaves it; what is due later
+--         brings it when it is due), due ms ('' for at once),
 --         id, payload, ms for which the producer's number is remembered
 -- returns 1 published, 0 it had been published before
 -- Refused when the server is out of memory. O(log roots + log due).
@@ -13,20 +14,14 @@ local class, root, weight, due = ARGV[5] == 'low' and LOW or NORMAL, ARGV[6], AR
 if ARGV[4] == '1' and (tonumber(redis.call('GET', producer)) or 0) >= number then return 0 end
 if due ~= '' and tonumber(due) > now then
     local name = class == LOW and 'low' or 'normal'
-    local kept = string.format('%s %d ', name, #root) .. root .. ARGV[10]
+    local kept = string.format('%s %s %d ', name, weight == '' and '-' or weight, #root)
+    kept = kept .. root .. ARGV[10]
     redis.call('HSET', base .. 'due_messages', ARGV[9], kept)
     redis.call('ZADD', base .. 'due', due, ARGV[9])
 else
     enqueue(class, root, element_of(math.floor(now), 0, 0, ARGV[10]), false)
+    set_weight(root, weight)
     wake(1)
-end
-if weight ~= '' then
-    if tonumber(weight) == 1 then
-        redis.call('HDEL', base .. 'weights', root)
-    else
-        redis.call('HSET', base .. 'weights', root, weight)
-        set('weighted', 1)
-    end
 end
 redis.call('SET', producer, number, 'PX', ARGV[11])
 save()

@@ -35,12 +35,13 @@ local function release_due()
         local kept = redis.call('HGET', base .. 'due_messages', id)
         redis.call('ZREM', base .. 'due', id)
         redis.call('HDEL', base .. 'due_messages', id)
-        local name, length, rest = string.match(kept or '', '^(%S+) (%d+) ()')
+        local name, weight, length, rest = string.match(kept or '', '^(%S+) (%S+) (%d+) ()')
         if name then
             local root = string.sub(kept, rest, rest + length - 1)
             local payload = string.sub(kept, rest + length)
             local class = name == 'low' and LOW or NORMAL
             enqueue(class, root, element_of(math.floor(now), 0, 0, payload), false)
+            set_weight(root, weight)
         end
     end
     if #ids > 1 then wake(#ids - 1) end

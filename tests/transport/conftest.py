@@ -1,0 +1,38 @@
+"""A fair queue of one's own, and a clock that the test moves."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from jobmonitor.transport.fair_queue import FairQueue
+from tests.brokers import redis_of
+
+
+class Clock:
+    """The ms that it is."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def client(broker_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_of(broker_url), decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(client: redis.Redis, clock: Clock) -> FairQueue:
+    return FairQueue(client, uuid.uuid4().hex, clock=clock)

@@ -1,0 +1,134 @@
+"""The state of a fair queue, read from the keys of a server; as `Model.snapshot` says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+
+_READ = {"zset": "zrange", "hash": "hgetall", "list": "lrange", "string": "get"}
+
+
+def keys_of(client: redis.Redis, base: str) -> dict[str, Any]:
+    """Everything a queue has on the server: key without the base -> value, by its type."""
+    names = sorted(client.keys(base.replace("[", r"\[") + "*"))
+    with client.pipeline() as pipe:
+        for name in names:
+            pipe.type(name)
+        types = pipe.execute()
+        for name, kind in zip(names, types, strict=True):
+            _read(pipe, kind, name)
+        values = pipe.execute()
+    return {
+        name.removeprefix(base): dict(value) if kind == "zset" else value
+        for name, kind, value in zip(names, types, values, strict=True)
+    }
+
+
+def _read(pipe: Any, kind: str, name: str) -> None:
+    if kind == "zset":
+        pipe.zrange(name, 0, -1, withscores=True)
+    elif kind == "list":
+        pipe.lrange(name, 0, -1)
+    else:
+        getattr(pipe, _READ[kind])(name)
+
+
+def server_snapshot(client: redis.Redis, base: str) -> dict[str, Any]:
+    """Read what `Model.snapshot` says of the model; the client decodes its replies."""
+    keys = keys_of(client, base)
+    meta = keys.get("meta", {})
+    held = {name[2:]: fields for name, fields in keys.items() if name.startswith("c:")}
+    leases = {consumer: _leases(fields) for consumer, fields in held.items()}
+    return {
+        "normal": _roots(keys, meta, ""),
+        "low": _roots(keys, meta, "low:"),
+        "order": float(meta.get("order", 0)),
+        "inflight": float(meta.get("inflight", 0)),
+        "lease_seq": float(meta.get("lease_seq", 0)),
+        "est": _floats(keys.get("est", {})),
+        "weights": _floats(keys.get("weights", {})),
+        "due": {
+            id: (at, *_due(keys["due_messages"][id])) for id, at in keys.get("due", {}).items()
+        },
+        "producers": {n[2:]: int(value) for n, value in keys.items() if n.startswith("p:")},
+        "leases": {consumer: found for consumer, found in leases.items() if found},
+        "requests": {
+            consumer: tuple(int(part) for part in fields["request"].split())
+            for consumer, fields in held.items()
+            if "request" in fields
+        },
+        "missed": {
+            consumer: {int(lease) for lease in fields["missed"].split()}
+            for consumer, fields in held.items()
+            if "missed" in fields
+        },
+        "beats": keys.get("cons", {}),
+        "suspects": _floats(keys.get("suspects", {})),
+        "last_pass": float(meta["last_pass"]) if "last_pass" in meta else None,
+        "grace": float(meta["grace"]) if "grace" in meta else None,
+    }
+
+
+def _roots(keys: Mapping[str, Any], meta: Mapping[str, str], prefix: str) -> dict[str, Any]:
+    lists = f"{prefix}r:"
+    return {
+        "v": float(meta.get(f"{prefix}v", 0)),
+        "ring": keys.get(f"{prefix}ring", {}),
+        "fresh": keys.get(f"{prefix}fresh", {}),
+        "arrived": _floats(keys.get(f"{prefix}arrived", {})),
+        "park": keys.get(f"{prefix}park", {}),
+        "infl": _floats(keys.get(f"{prefix}infl", {})),
+        "lists": {
+            name.removeprefix(lists): [_element(text) for text in elements]
+            for name, elements in keys.items()
+            if name.startswith(lists)
+        },
+        "ring_clock": float(meta.get(f"{prefix}ring_clock", 0)),
+        "fresh_clock": float(meta.get(f"{prefix}fresh_clock", 0)),
+        "waiting": float(meta.get(f"{prefix}waiting", 0)),
+    }
+
+
+def _floats(fields: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(value) for name, value in fields.items()}
+
+
+def _element(text: str) -> tuple[int, int, int, str]:
+    header, _, payload = text.partition("\n")
+    published, deliveries, previous = (int(part) for part in header.split())
+    return published, deliveries, previous, payload
+
+
+def _due(text: str) -> tuple[bool, float | None, str, str]:
+    name, weight, length, rest = text.split(" ", 3)
+    return name == "low", None if weight == "-" else float(weight), *_split(rest, int(length))
+
+
+def _split(text: str, length: int) -> tuple[str, str]:
+    """Split as the scripts do, who count bytes."""
+    raw = text.encode()
+    return raw[:length].decode(), raw[length:].decode()
+
+
+def _leases(fields: Mapping[str, str]) -> dict[int, dict[str, Any]]:
+    return {
+        int(name[1:]): _lease(text) | {"element": _element(fields["m" + name[1:]])}
+        for name, text in fields.items()
+        if name[0] == "f"
+    }
+
+
+def _lease(text: str) -> dict[str, Any]:
+    charged, weight, floor, side, name, length, rest = text.split(" ", 6)
+    task, root = _split(rest, int(length))
+    return {
+        "low": name == "low",
+        "root": root,
+        "task": task,
+        "charged": float(charged),
+        "weight": float(weight),
+        "floor": float(floor),
+        "side": side,
+    }
