@@ -1,6 +1,7 @@
 # All that is needed is Python >= 3.11 and make; the rest is installed into .venv at the first run.
 #   make demo            the app of celery_app.py with servers, workers and panel; FRESH=1 starts anew
 #   make test            every check, in the order format, lint, types, import contracts, tests
+#   make soak-transport  20,000 random histories of a fair queue, scripts against model; a long hour
 #   make bench           what jobmonitor costs against plain Celery; a quarter of an hour
 #   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
@@ -15,13 +16,17 @@ UV := $(BIN)/uv --quiet
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test bench browser format lint lock clean
+.PHONY: demo test soak-transport bench browser format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
 
 test: lint browser
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+soak-transport: .venv/installed
+	JOBMONITOR_ORDER_EXAMPLES=20000 $(BIN)/pytest -n $(PYTEST_WORKERS) --dist load \
+	    tests/transport/test_order.py
 
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks

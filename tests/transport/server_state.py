@@ -7,32 +7,31 @@ from typing import Any
 
 import redis
 
-_READ = {"zset": "zrange", "hash": "hgetall", "list": "lrange", "string": "get"}
+_DUMP = """
+local found = {}
+for _, name in ipairs(redis.call('KEYS', ARGV[1])) do
+    local kind, value = redis.call('TYPE', name).ok, nil
+    if kind == 'zset' then value = redis.call('ZRANGE', name, 0, -1, 'WITHSCORES')
+    elseif kind == 'hash' then value = redis.call('HGETALL', name)
+    elseif kind == 'list' then value = redis.call('LRANGE', name, 0, -1)
+    else value = redis.call('GET', name) end
+    found[#found + 1] = {name, kind, value}
+end
+return found
+"""
 
 
 def keys_of(client: redis.Redis, base: str) -> dict[str, Any]:
     """Everything a queue has on the server: key without the base -> value, by its type."""
-    names = sorted(client.keys(base.replace("[", r"\[") + "*"))
-    with client.pipeline() as pipe:
-        for name in names:
-            pipe.type(name)
-        types = pipe.execute()
-        for name, kind in zip(names, types, strict=True):
-            _read(pipe, kind, name)
-        values = pipe.execute()
-    return {
-        name.removeprefix(base): dict(value) if kind == "zset" else value
-        for name, kind, value in zip(names, types, values, strict=True)
-    }
+    found: Any = client.eval(_DUMP, 0, base.replace("[", r"\[") + "*")
+    return {name.removeprefix(base): _value(kind, value) for name, kind, value in found}
 
 
-def _read(pipe: Any, kind: str, name: str) -> None:
-    if kind == "zset":
-        pipe.zrange(name, 0, -1, withscores=True)
-    elif kind == "list":
-        pipe.lrange(name, 0, -1)
-    else:
-        getattr(pipe, _READ[kind])(name)
+def _value(kind: str, value: Any) -> Any:
+    if kind not in ("zset", "hash"):
+        return value
+    pairs = dict(zip(value[::2], value[1::2], strict=True))
+    return pairs if kind == "hash" else _floats(pairs)
 
 
 def server_snapshot(client: redis.Redis, base: str) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""What holds of a fair queue after every step, said of snapshots."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import pytest
+
+from jobmonitor.transport.model import Given
+
+CLASSES = ("normal", "low")
+_COPIES_SEARCHED = 10
+#: what a queue without messages and consumers may leave; `wake` tokens are hints, a few
+_LEFT = {"meta", "est", "wake"}
+
+Snapshot = dict[str, Any]
+
+
+def check_order(before: Snapshot, after: Snapshot, alive: set[str]) -> None:
+    """Every message is in one place, every root where it belongs, virtual time goes forward."""
+    assert sorted(_messages(after)) == sorted(alive), "each message is in exactly one place"
+    leases = [lease for held in after["leases"].values() for lease in held.values()]
+    assert after["inflight"] == len(leases)
+    for name in CLASSES:
+        roots = after[name]
+        ring, fresh, lists = set(roots["ring"]), set(roots["fresh"]), roots["lists"]
+        assert not ring & fresh
+        assert ring | fresh == set(lists), "in the order are those that have messages"
+        assert all(lists.values())
+        assert fresh == set(roots["arrived"])
+        assert roots["waiting"] == sum(len(waiting) for waiting in lists.values())
+        running = [lease["root"] for lease in leases if lease["low"] == (name == "low")]
+        assert roots["infl"] == {root: running.count(root) for root in running}
+        assert not set(roots["park"]) & set(lists), "a root that waits is not parked"
+        assert set(running) <= ring | set(roots["park"]), "what runs can be charged"
+        if after["order"]:
+            assert roots["v"] >= before[name]["v"]
+        else:
+            assert roots["v"] == 0 and not lists and not roots["park"]
+
+
+def check_took_all(after: Snapshot, now: float) -> None:
+    """Nothing was given: then nothing waits, and nothing is due."""
+    assert not any(after[name]["lists"] for name in CLASSES)
+    assert all(due[0] > now for due in after["due"].values())
+
+
+def check_trimmed(before: Snapshot, after: Snapshot) -> None:
+    """A take forgets parked roots that virtual time has passed, if nothing of them runs."""
+    for name in CLASSES:
+        for root, tag in after[name]["park"].items():
+            assert root in after[name]["infl"] or tag > before[name]["v"] or not after["order"]
+
+
+def check_charged_once(
+    before: Snapshot, after: Snapshot, consumer: str, given: Given, elapsed: float, ended: bool
+) -> None:
+    """An ack charges the difference to what was charged; one too much charges nothing."""
+    if not after["order"]:
+        return
+    name = "low" if given.low else "normal"
+    tags, tags_before = _tags(after[name]), _tags(before[name])
+    if ended:
+        lease = before["leases"][consumer][given.lease]
+        owed = (max(elapsed, 1) - lease["charged"]) / lease["weight"]
+        if lease["root"] in tags:
+            moved = tags[lease["root"]] - tags_before[lease["root"]]
+            assert moved == pytest.approx(owed, abs=1e-6)
+        tags.pop(lease["root"], None)
+    else:
+        assert after["est"] == before["est"]
+        assert after["leases"] == before["leases"]
+    assert all(tags_before[root] == tag for root, tag in tags.items() if root in tags_before)
+
+
+def is_copy_in_front(before: Snapshot, given: Given) -> bool:
+    """Say whether what a lease was for waits again because of that lease."""
+    waiting = before["low" if given.low else "normal"]["lists"].get(given.root, [])
+    return any(element[2] == given.lease for element in waiting[:_COPIES_SEARCHED])
+
+
+def check_keys_left(keys: dict[str, Any]) -> None:
+    """Nothing is left but what the documentation of the keys says."""
+    left = {name for name in keys if not name.startswith("p:")}
+    assert left <= _LEFT, f"left behind: {sorted(left - _LEFT)}"
+    assert len(keys.get("wake", [])) <= 3
+
+
+def _tags(roots: dict[str, Any]) -> dict[str, float]:
+    return {**roots["ring"], **roots["park"]}
+
+
+def _messages(snapshot: Snapshot) -> list[str]:
+    waiting = [
+        element[3]
+        for name in CLASSES
+        for elements in snapshot[name]["lists"].values()
+        for element in elements
+    ]
+    due = [kept[4] for kept in snapshot["due"].values()]
+    leased = [
+        lease["element"][3] for held in snapshot["leases"].values() for lease in held.values()
+    ]
+    return [id_of(payload) for payload in (*waiting, *due, *leased)]
+
+
+@lru_cache(1_000)
+def id_of(payload: str) -> str:
+    """Read which message that is."""
+    return json.loads(payload)["id"]
