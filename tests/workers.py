@@ -17,6 +17,7 @@ import psutil
 from tests.waiting import eventually
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+IMPORTS = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,7 +53,7 @@ class Worker:
             "--without-gossip", "--without-mingle", *self._options,
         ]  # fmt: skip
         self._began = len(self.log)
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **self._environment}
+        environment = {**os.environ, "PYTHONPATH": IMPORTS, **self._environment}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY,
