@@ -15,6 +15,7 @@ from weakref import ReferenceType, ref
 
 import redis
 
+from jobmonitor.failpoints import reach
 from jobmonitor.greenlets import native
 from jobmonitor.transport.fair_queue import FairQueue, Taken, ack_arguments
 
@@ -121,6 +122,7 @@ class Leases:
 
     def took(self, queue: str, taken: Taken) -> Lease:
         """Hold what was taken."""
+        reach("taken")
         tag = f"{_TAG}{taken.lease}:{queue}"
         lease = Lease(
             queue, taken.lease, taken.root, taken.low, taken.guess, tag, time.monotonic()
@@ -174,6 +176,7 @@ class Leases:
         lease.owed, lease.owed_since = self._ack_of(lease), time.monotonic()
 
     def _ack_of(self, lease: Lease) -> Callable[[FairQueue], Any]:
+        reach("before_transport_ack")
         elapsed, root, low = lease.elapsed, lease.root, lease.low
         lease.ack_arguments = ack_arguments(self.consumer, lease.number, elapsed, root, low)
         return lambda queue: queue.ack(self.consumer, lease.number, elapsed, root=root, low=low)

@@ -1,4 +1,4 @@
-"""A fair queue of one's own, and a clock that the test moves."""
+"""What the tests of the transport share: queues of their own, and worlds of plain workers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import redis
 
 from jobmonitor.transport.fair_queue import FairQueue
 from tests.brokers import redis_of
+from tests.transport.world import World
 
 
 class Clock:
@@ -36,3 +37,10 @@ def clock() -> Clock:
 @pytest.fixture
 def queue(client: redis.Redis, clock: Clock) -> FairQueue:
     return FairQueue(client, uuid.uuid4().hex, clock=clock)
+
+
+@pytest.fixture(scope="module")
+def world(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world on the Redis of the tests, for modules that do not harm that server."""
+    with World(broker_url, tmp_path_factory.mktemp("world")) as made:
+        yield made

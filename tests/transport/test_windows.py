@@ -1,7 +1,7 @@
 """The windows W1 to W6 between Redis and a worker: stock Celery falls through, ours does not.
 
-Each scenario is the same for both transports. On `redis://` the loss, the duplicate or the stuck
-job is shown to happen; on `fair-redis://` every job runs, once, and soon.
+Each scenario is the same for both transports. On `redis://` the loss, the duplicate or the
+stuck job is shown to happen; on `fair-redis://` every job runs, once, and soon.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def other(world: World) -> Worker:
 def impatient(
     transport: str, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """The same with a short visibility timeout, and a worker; the fair one has no use for it."""
+    """The same with a short visibility timeout, which the fair one has no use for."""
     redis_url, number = redis_of(world.broker_url).rsplit("/", 1)
     url = f"{redis_url}/{int(number) + 1}"
     url = url if transport == "stock" else fair(url)
