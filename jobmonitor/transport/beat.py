@@ -61,7 +61,9 @@ class Beat:
 
     def _settle_debts(self, queues: dict[str, FairQueue]) -> None:
         for lease in self._leases.held():
-            if lease.owed is not None and time.monotonic() - lease.owed_since > _SOON:
+            if lease.owed is None or lease.queue not in queues:
+                continue
+            if time.monotonic() - lease.owed_since > _SOON:
                 lease.owed(queues[lease.queue])
                 self._leases.drop(lease)
 
@@ -70,7 +72,7 @@ class Beat:
         running: dict[str, list[tuple[int, float]]] = {}
         for lease in self._leases.held():
             elapsed = lease.elapsed
-            if elapsed > lease.guess and lease.owed is None:
+            if elapsed > lease.guess and lease.owed is None and lease.queue in queues:
                 running.setdefault(lease.queue, []).append((lease.number, elapsed))
         for name, jobs in running.items():
             queues[name].refresh(self._leases.consumer, jobs)

@@ -14,6 +14,7 @@ from kombu.utils.objects import cached_property
 
 from jobmonitor.transport.fair_queue import FairQueue
 from jobmonitor.transport.leases import Leases
+from jobmonitor.transport.options import NAMES, check
 from jobmonitor.transport.process import leases_of
 from jobmonitor.transport.publishing import DeliveryTag, Numbers, PublishBatch, arguments_of
 from jobmonitor.transport.qos import FairQoS
@@ -39,10 +40,12 @@ class FairChannel(Taking):
     is_broken = False
     _fair_client: redis.Redis | None = None
 
-    def __init__(self: Any, *arguments: Any, **options: Any) -> None:
+    def __init__(self: Any, connection: Any, **options: Any) -> None:
+        given = connection.client.transport_options
+        check(**{name: given.get(name, getattr(self, name)) for name in NAMES})
         self._reset_taking()
         self._numbers = Numbers()
-        super().__init__(*arguments, **options)
+        super().__init__(connection, **options)  # type: ignore[call-arg]
 
     def is_fair(self: Any, queue: str) -> bool:
         """Say whether a queue is in fair order; its name alone decides, for every process."""
@@ -117,7 +120,12 @@ class FairChannel(Taking):
             return super().basic_get(queue, no_ack=no_ack, **options)  # type: ignore[misc]
         consumer = None if no_ack else self.leases.consumer
         request = 0 if no_ack else self.leases.request(queue)
-        taken, _ = self.fair_queue(queue).take(consumer, request)
+        try:
+            taken, _ = self.fair_queue(queue).take(consumer, request)
+        except self.connection_errors:
+            if consumer is not None:
+                self.leases.unanswered(queue, request)
+            raise
         if taken is None:
             return None
         tag = None if no_ack else self.leases.took(queue, taken).tag
@@ -126,12 +134,16 @@ class FairChannel(Taking):
             self.qos.append(message, tag)
         return message
 
+    def _basic_cancel(self: Any, consumer_tag: str) -> None:
+        """Cancel a consumer; what is on its way to it comes first."""
+        asked = self._asked
+        if asked is not None and asked.queue == self._tag_to_queue.get(consumer_tag, ""):
+            self._end_asking()
+        super()._basic_cancel(consumer_tag)  # type: ignore[misc]
+
     def close(self: Any) -> None:
         """Close; what it had delivered and nobody runs goes back."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            self._in_poll = None
-            self._end_asking(asked)
+        self._end_asking()
         super().close()  # type: ignore[misc]
 
     # -- the queue as a whole --------------------------------------------------------------
@@ -151,10 +163,16 @@ class FairChannel(Taking):
             return self.fair_queue(queue).purge()
         return super()._purge(queue)  # type: ignore[misc]
 
-    def _delete(self: Any, queue: str, *arguments: Any, **options: Any) -> None:
-        super()._delete(queue, *arguments, **options)  # type: ignore[misc]
+    def queue_delete(
+        self: Any, queue: str, if_unused: bool = False, if_empty: bool = False, **options: Any
+    ) -> None:
+        """Delete a queue, also one that this connection did not declare."""
+        if if_empty and self._size(queue):
+            return
+        super().queue_delete(queue, if_unused, if_empty, **options)  # type: ignore[misc]
         if self.is_fair(queue):
             self.fair_queue(queue).delete()
+            self.leases.forget(queue)
 
     def _has_queue(self: Any, queue: str, **options: Any) -> bool:
         if self.is_fair(queue):

@@ -8,7 +8,7 @@ could not be settled because the server was away is settled by the beat when it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ReferenceType, ref
@@ -91,6 +91,7 @@ class Leases:
         self._held: dict[str, Lease] = {}
         self._queues: dict[str, FairQueue] = {}
         self._requests = 0
+        self._deliveries = 0
         self._unanswered: dict[str, list[int]] = {}
 
     # -- taking ----------------------------------------------------------------------------
@@ -103,13 +104,18 @@ class Leases:
             )
         return self._queues[name]
 
-    def request(self, queue: str) -> int:
-        """Number the next take; one whose reply was lost is asked again by its number."""
-        self.queue(queue)  # the beat looks after it from now on
+    def consumes(self, queue: str) -> None:
+        """Be known as a consumer of a queue: its beat looks after it, its messages wake us."""
+        self.queue(queue)
         with self._lock:
             if not self._beats:
                 self._beats = True
                 self._start_beat(self)
+
+    def request(self, queue: str) -> int:
+        """Number the next take; one whose reply was lost is asked again by its number."""
+        self.consumes(queue)
+        with self._lock:
             if self._unanswered.get(queue):
                 return self._unanswered[queue].pop()
             self._requests += 1
@@ -123,13 +129,23 @@ class Leases:
     def took(self, queue: str, taken: Taken) -> Lease:
         """Hold what was taken."""
         reach("taken")
-        tag = f"{_TAG}{taken.lease}:{queue}"
-        lease = Lease(
-            queue, taken.lease, taken.root, taken.low, taken.guess, tag, time.monotonic()
-        )
         with self._lock:
+            self._deliveries += 1
+            # a queue that was deleted, or lost with its server, counts its leases from 1 again
+            tag = f"{_TAG}{self._deliveries}:{taken.lease}:{queue}"
+            lease = Lease(
+                queue, taken.lease, taken.root, taken.low, taken.guess, tag, time.monotonic()
+            )
             self._held[tag] = lease
         return lease
+
+    def forget(self, queue: str) -> None:
+        """Have nothing more to do with a queue that was deleted."""
+        with self._lock:
+            self._queues.pop(queue, None)
+            self._unanswered.pop(queue, None)
+            for tag in [tag for tag, lease in self._held.items() if lease.queue == queue]:
+                del self._held[tag]
 
     @property
     def is_fenced(self) -> bool:
@@ -198,6 +214,12 @@ class Leases:
             lease.owed, lease.owed_since = settle, time.monotonic()
         else:
             self.drop(lease)
+
+    def give_back(self, leases: Iterable[Lease]) -> None:
+        """Give back several, so that the one that was delivered first is in front again."""
+        for lease in reversed(list(leases)):
+            if lease.owed is None:
+                self.requeue(lease)
 
 
 def is_fair_tag(tag: str) -> bool:

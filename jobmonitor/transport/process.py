@@ -60,11 +60,11 @@ def _name() -> str:
 def _leave() -> None:
     for (pid, *_), leases in _by_server.items():
         if pid == os.getpid():
-            for lease in leases.held():
+            held = leases.held()
+            for lease in held:
                 if lease.owed is not None:
                     leases.pay(lease)
-                elif not is_running(lease):
-                    leases.requeue(lease)
+            leases.give_back(lease for lease in held if not is_running(lease))
 
 
 atexit.register(_leave)

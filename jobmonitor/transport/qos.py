@@ -40,9 +40,11 @@ class FairQoS(stock.QoS):
     def restore_unacked(self, client: Any = None) -> None:
         """Give back everything that this channel has not settled."""
         self._flush()
-        for tag in list(self._delivered):
-            if self._settle(tag, requeue=True):
-                del self._delivered[tag]
+        tags = [tag for tag in self._delivered if is_fair_tag(tag)]
+        if tags:
+            self.channel.leases.give_back(filter(None, map(self.channel.leases.get, tags)))
+        for tag in tags:
+            del self._delivered[tag]
         super().restore_unacked(client)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
@@ -52,16 +54,14 @@ class FairQoS(stock.QoS):
         """
         self._on_collect.cancel()
         self._flush()
-        for tag in list(self._delivered):
-            if not is_fair_tag(tag):
-                continue
+        tags = [tag for tag in self._delivered if is_fair_tag(tag)]
+        held = [lease for tag in tags if (lease := self.channel.leases.get(tag)) is not None]
+        for tag in tags:
             del self._delivered[tag]
-            lease = self.channel.leases.get(tag)
-            if lease is None:
-                continue
+        for lease in held:
             lease.orphaned = True
-            if not self.channel.is_broken and self.channel.do_restore and not _may_run(lease):
-                self.channel.leases.requeue(lease)
+        if held and not self.channel.is_broken and self.channel.do_restore:
+            self.channel.leases.give_back(lease for lease in held if not _may_run(lease))
         super().restore_unacked_once(stderr)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:

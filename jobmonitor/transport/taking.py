@@ -39,6 +39,8 @@ _PASSING = (
     "OOM",
     "TRYAGAIN",
 )
+#: seconds; a BRPOP that waits for no time waits for ever
+_SHORTEST = 0.001
 
 
 class ServerRefuses(redis.ConnectionError):
@@ -47,16 +49,17 @@ class ServerRefuses(redis.ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question on its way: a take of one queue, or a wait (queue is None).
+    """A question on its way: a take of one queue; without one a wait, or a look at others.
 
     What was settled since the last one went ahead of it in the same write.
     """
 
     queue: str | None
-    request: int
-    leased: bool
-    at: float
+    request: int = 0
+    leased: bool = False
+    at: float = 0.0
     settled: tuple[Lease, ...] = ()
+    script: str | None = None
 
 
 class Taking:
@@ -64,6 +67,7 @@ class Taking:
 
     _asked: Asked | None = None
     _is_empty = False
+    _is_stock_next = False
     _due_in = -1.0
 
     is_broken = False
@@ -78,22 +82,34 @@ class Taking:
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
         self._asks_from = get_ident()
-        if self._asked is not None:  # its connection was dropped under it
-            self._lost(self._asked)
+        if self._asked is not None:  # its connection was dropped under it; this is a new one
+            self._is_unanswered(self._asked)
         queues = self._queue_cycle.consume(len(self.active_queues))
         fair = [queue for queue in queues if self.is_fair(queue)]
         if not fair:
             super()._brpop_start(timeout)  # type: ignore[misc]
-        elif not self.leases.is_fenced:
+        else:
             self._ask(fair, [queue for queue in queues if not self.is_fair(queue)], timeout)
 
     def _ask(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
-        if self._is_empty:
+        for queue in fair:
+            self.leases.consumes(queue)
+        if self.leases.is_fenced:
+            self._due_in = -1.0
+            self._wait(fair, stock, timeout)
+        elif self._is_empty:
             self._is_empty = False
             self._wait(fair, stock, timeout)
-            return
-        self._untried = deque(q for q in self._untried if q in fair) or deque(fair)
-        self._ask_for(self._untried.popleft())
+        elif stock and self._is_stock_next:  # else a busy fair queue would hide them
+            self._is_stock_next = False
+            keys = self._stock_keys(stock)
+            asked = Asked(None, settled=self._settled_now(), script="pop")
+            self._send(asked, ("EVALSHA", script("pop").sha, len(keys), *keys))
+        else:
+            self._untried = deque(q for q in self._untried if q in fair)
+            if not self._untried:
+                self._untried, self._due_in = deque(fair), -1.0
+            self._ask_for(self._untried.popleft())
 
     def _ask_for(self: Any, queue: str) -> None:
         leased = queue not in self._without_ack
@@ -103,19 +119,24 @@ class Taking:
         )
         base = base_of(self.global_keyprefix, queue)
         self._send(
-            Asked(queue, request, leased, time.monotonic(), self._settled_now()),
+            Asked(queue, request, leased, time.monotonic(), self._settled_now(), "take"),
             ("EVALSHA", script("take").sha, 1, base, *arguments),
         )
 
     def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
         longest = self.brpop_timeout if timeout is None else timeout
         if self._due_in >= 0:
-            longest = min(longest or self._due_in / 1000, max(self._due_in / 1000, 0.001))
+            longest = min(longest or self._due_in / 1000, max(self._due_in / 1000, _SHORTEST))
         keys = [f"{base_of(self.global_keyprefix, queue)}wake" for queue in fair]
-        for priority in self.priority_steps:
-            keys += [self.global_keyprefix + self._q_for_pri(q, priority) for q in stock]
-        asked = Asked(None, 0, False, time.monotonic(), self._settled_now())
-        self._send(asked, ("BRPOP", *keys, longest or 0))
+        keys += self._stock_keys(stock)
+        self._send(Asked(None, settled=self._settled_now()), ("BRPOP", *keys, longest or 0))
+
+    def _stock_keys(self: Any, stock: list[str]) -> list[str]:
+        return [
+            self.global_keyprefix + self._q_for_pri(queue, priority)
+            for priority in self.priority_steps
+            for queue in stock
+        ]
 
     def _settled_now(self: Any) -> tuple[Lease, ...]:
         settled, self._settled = tuple(self._settled), []
@@ -164,7 +185,7 @@ class Taking:
                 self._read_settled(lease)
             return self.client.parse_response(self.client.connection, "EVALSHA")
         except NoScriptError:
-            script("take").load(self.fair_client)
+            script(asked.script or "take").load(self.fair_client)
             self._again(asked)
             raise Empty() from None
         except ResponseError as error:
@@ -193,11 +214,14 @@ class Taking:
 
     def _lost(self: Any, asked: Asked) -> None:
         """Let the next connection ask the same again."""
+        self._is_unanswered(asked)
+        self.client.connection.disconnect()
+
+    def _is_unanswered(self: Any, asked: Asked) -> None:
         self._asked = None
         if asked.queue is not None and asked.leased:
             self.leases.unanswered(asked.queue, asked.request)
         self.is_broken = True
-        self.client.connection.disconnect()
 
     def _woken(self: Any, reply: Sequence[bytes] | None) -> bool:
         if not reply:
@@ -215,7 +239,7 @@ class Taking:
             self._due_in = _sooner(self._due_in, due_in)
             self._is_empty = not self._untried
             raise Empty()
-        self._due_in = -1.0
+        self._is_stock_next = True
         self._untried.clear()
         raw = self._hold(asked, taken)
         if raw is None:
@@ -257,19 +281,33 @@ class Taking:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def _end_asking(self: Any, asked: Asked) -> None:
-        """Give back what comes by a take that is under way; a wait is let go."""
-        if asked.queue is None:
+    def _end_asking(self: Any) -> None:
+        """Give back or deliver what is on its way; a wait is let go."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        self._in_poll = None
+        if asked.queue is None and not asked.script and not self._has_come():
             self.client.connection.disconnect()  # what was settled with it stays owed
             return
         try:
-            taken, _ = taken_of(self._reply(asked))
+            reply = self._reply(asked)
+            if asked.queue is None:
+                self._woken(reply)
+                return
         except (Empty, *self.connection_errors):
             return
+        taken, _ = taken_of(reply)
         if taken is not None and asked.leased:
             self.leases.requeue(self.leases.took(asked.queue, taken))
         elif taken is not None:
             self.connection._deliver(raw_of(taken), asked.queue)
+
+    def _has_come(self: Any) -> bool:
+        try:
+            return bool(self.client.connection.can_read(timeout=0))
+        except self.connection_errors:
+            return False
 
 
 def raw_of(taken: Taken, tag: str | None = None) -> dict[str, Any]:

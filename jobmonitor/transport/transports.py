@@ -12,20 +12,19 @@ from typing import Any
 from kombu.transport import redis as stock
 
 from jobmonitor.transport.channel import FairChannel
-
-_OPTIONS = ("fair_floor", "beat_every", "lost_after")
+from jobmonitor.transport.options import NAMES
 
 
 class Channel(FairChannel, stock.Channel):
     """A channel to one server."""
 
-    from_transport_options = stock.Channel.from_transport_options + _OPTIONS
+    from_transport_options = stock.Channel.from_transport_options + NAMES
 
 
 class SentinelChannel(FairChannel, stock.SentinelChannel):
     """A channel to the master that Redis Sentinel names."""
 
-    from_transport_options = stock.SentinelChannel.from_transport_options + _OPTIONS
+    from_transport_options = stock.SentinelChannel.from_transport_options + NAMES
 
     def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
         client = self.connection.client

@@ -10,6 +10,7 @@ import redis
 
 from jobmonitor.transport.fair_queue import FairQueue
 from tests.brokers import redis_of
+from tests.transport.conversation import Conversation
 from tests.transport.world import World
 
 
@@ -44,3 +45,20 @@ def world(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A world on the Redis of the tests, for modules that do not harm that server."""
     with World(broker_url, tmp_path_factory.mktemp("world")) as made:
         yield made
+
+
+@pytest.fixture
+def fair_talk(broker_url: str) -> Iterator[Conversation]:
+    """kombu on the fair transport."""
+    conversation = Conversation(broker_url)
+    yield conversation
+    conversation.close()
+
+
+@pytest.fixture(params=["fair-redis", "redis"])
+def talk(request: pytest.FixtureRequest, broker_url: str) -> Iterator[Conversation]:
+    """kombu on the fair transport, and on its own: the story is the same."""
+    is_fair = request.param == "fair-redis"
+    conversation = Conversation(broker_url if is_fair else redis_of(broker_url))
+    yield conversation
+    conversation.close()
