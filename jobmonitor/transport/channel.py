@@ -98,7 +98,9 @@ class FairChannel(Taking):
         tag = message["properties"]["delivery_tag"]
         if not isinstance(tag, DeliveryTag):  # a message of somebody else is put back
             tag = self._numbers.next()
-        arguments = arguments_of(message, tag, again=tag.tries > 0)
+        # with retry_on_timeout also redis-py says it again, and does not tell
+        again = tag.tries > 0 or bool(self.retry_on_timeout)
+        arguments = arguments_of(message, tag, again=again)
         script("publish").run(self.fair_client, self.fair_queue(queue).base, *arguments)
 
     def create_publish_batch(self: Any, max_size: int) -> PublishBatch:

@@ -101,10 +101,12 @@ class PublishBatch:
         if not commands:
             return
         try:
+            fair = [arguments for name, arguments in commands if name == "fair"]
             try:
-                self._send(commands, again=False)
+                self._send_fair(fair, again=False)
             except _LOST:
-                self._send([c for c in commands if c[0] == "fair"], again=True)
+                self._send_fair(fair, again=True)
+            self._send_others([command for command in commands if command[0] != "fair"])
         except Exception as error:
             self._failed = error
             raise BatchPublishError(
@@ -119,21 +121,27 @@ class PublishBatch:
         """End it."""
         self._ended = True
 
-    def _send(self, commands: list[tuple[str, tuple[Any, ...]]], *, again: bool) -> None:
+    def _send_fair(self, messages: list[tuple[Any, ...]], *, again: bool) -> None:
+        if not messages:
+            return
         publish = script("publish")
-        with (
-            self.channel.conn_or_acquire() as stock,
-            self.channel.fair_client.pipeline(transaction=False) as pipe,
-            stock.pipeline(transaction=False) as plain,
-        ):
+        with self.channel.fair_client.pipeline(transaction=False) as pipe:
             pipe.script_load(publish.text)
-            for name, arguments in commands:
-                if name == "fair":
-                    pipe.evalsha(publish.sha, 1, *_said_again(arguments, again))
-                else:
-                    getattr(plain, name)(*arguments)
+            for arguments in messages:
+                pipe.evalsha(publish.sha, 1, *_said_again(arguments, again))
             pipe.execute()
-            plain.execute()
+
+    def _send_others(self, commands: list[tuple[str, tuple[Any, ...]]]) -> None:
+        """Send once what the server could not recognize as repeated."""
+        if not commands:
+            return
+        with (
+            self.channel.conn_or_acquire() as client,
+            client.pipeline(transaction=False) as pipe,
+        ):
+            for name, arguments in commands:
+                getattr(pipe, name)(*arguments)
+            pipe.execute()
 
     def _check(self) -> None:
         if self._ended:
