@@ -1,8 +1,9 @@
 """Lets kombu know `fair-redis://`, `fair-rediss://` and `fair-sentinel://`.
 
-Runs in: every process that imports kombu. kombu has no entry point for transports, but loads
-those of its serializers when it is imported: ours stands there, and names a serializer that
-neither encodes nor decodes. So a broker URL is all that an app has to change.
+Runs in: every process that uses Celery. kombu has no entry point for transports, but loads
+those of its serializers with what sends and receives (`from kombu import Connection` alone is
+not enough, with `Producer` it is): ours stands there, and names a serializer that neither
+encodes nor decodes. So a broker URL is all that an app has to change.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Between:
                 threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError), server:
+        with contextlib.suppress(OSError, ValueError), server:  # closed under it
             if self._context is not None:
                 client = self._context.wrap_socket(client, server_side=True)
             with client:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import redis
 from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
+from kombu.transport.virtual import Channel
 
 from jobmonitor.transport.keys import base_of
 from tests.brokers import redis_of
@@ -32,6 +34,11 @@ class Conversation:
         self._opened.append(connection)
         return connection
 
+    @cached_property
+    def channel(self) -> Channel:
+        """A channel for what needs none of its own."""
+        return self.connect().default_channel
+
     def close(self) -> None:
         """End all connections."""
         for connection in self._opened:
@@ -42,7 +49,7 @@ class Conversation:
         """A queue that no other test has, bound to an exchange of its own, and declared."""
         unique = f"{name}-{uuid.uuid4().hex[:12]}"
         queue = Queue(unique, Exchange(unique, "direct"), unique)
-        queue(self.connect().default_channel).declare()
+        queue(self.channel).declare()
         return queue
 
     def say(
@@ -50,7 +57,7 @@ class Conversation:
     ) -> None:
         """Publish messages of one root; with `root` None each is its own."""
         headers = options.pop("headers", {}) | ({"root_id": root} if root else {})
-        producer = Producer(self.connect().default_channel)
+        producer = Producer(self.channel)
         for body in bodies:
             producer.publish(
                 body, exchange=queue.exchange, routing_key=queue.routing_key,
@@ -146,7 +153,7 @@ def take(conversation: Conversation, queue: Queue, *, no_ack: bool = False) -> M
 
 def take_all(conversation: Conversation, queue: Queue) -> list[Any]:
     """Take what waits, for good, in its order."""
-    bound, bodies = queue(conversation.connect().default_channel), []
+    bound, bodies = queue(conversation.channel), []
     while (message := bound.get(no_ack=True)) is not None:
         bodies.append(message.decode())
     return bodies
@@ -154,5 +161,5 @@ def take_all(conversation: Conversation, queue: Queue) -> list[Any]:
 
 def size(conversation: Conversation, queue: Queue) -> int:
     """How many messages the broker says wait, in the words of queue_declare."""
-    counted: int = queue(conversation.connect().default_channel).queue_declare().message_count
+    counted: int = queue(conversation.channel).queue_declare().message_count
     return counted

@@ -52,7 +52,7 @@ def test_a_topic_exchange_delivers_a_copy_to_every_queue_whose_pattern_matches(
 def test_a_fanout_exchange_delivers_a_copy_to_everybody_who_listens(
     talk: Conversation,
 ) -> None:
-    exchange = Exchange(talk.queue().name, "fanout")
+    exchange = Exchange(f"{talk.queue().name}-fanout", "fanout")
     ears = [
         Listener(talk, Queue(f"{exchange.name}-{ear}", exchange, auto_delete=True))
         for ear in range(2)

@@ -115,7 +115,7 @@ def test_a_celery_task_whose_reply_was_lost_is_published_once(fair_talk: Convers
 def test_a_producer_that_repeats_its_last_message_under_its_number_adds_nothing(
     fair_talk: Conversation,
 ) -> None:
-    fair = fair_talk.connect().default_channel._fair(fair_talk.queue().name)
+    fair = fair_talk.connect().default_channel.fair_queue(fair_talk.queue().name)
     for number in (1, 2):
         assert fair.publish("x", id=f"p-{number}", producer="p", number=number, root="r")
     assert not fair.publish("x", id="p-2", producer="p", number=2, root="r", again=True)
@@ -226,7 +226,7 @@ def say(producer: Producer, queue: Queue, body: Any, root: str = "root") -> None
 def test_every_verb_finds_a_server_that_has_forgotten_the_scripts(
     fair_talk: Conversation,
 ) -> None:
-    fair = fair_talk.connect().default_channel._fair(fair_talk.queue().name)
+    fair = fair_talk.connect().default_channel.fair_queue(fair_talk.queue().name)
     forget = fair_talk.redis.script_flush
     for number in range(1, 4):
         forget()
