@@ -3,6 +3,7 @@
 #   make test            every check, in the order format, lint, types, import contracts, tests
 #   make soak-transport  20,000 random histories of a fair queue, scripts against model; a long hour
 #   make bench           what jobmonitor costs against plain Celery; a quarter of an hour
+#   make bench-fair      what the fair order gives and costs beside plain Celery; a quarter of an hour
 #   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
@@ -16,7 +17,7 @@ UV := $(BIN)/uv --quiet
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test soak-transport bench browser format lint lock clean
+.PHONY: demo test soak-transport bench bench-fair browser format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
@@ -30,6 +31,9 @@ soak-transport: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks
+
+bench-fair: .venv/installed
+	$(BIN)/python -m tests.benchmarks.fair
 
 # Debian's chromium, from CHROMIUM or the PATH; without one browser tests are skipped, in CI they fail.
 browser:

@@ -1,0 +1,1 @@
+"""What the fair order gives and costs beside plain Celery; for `make bench-fair`."""

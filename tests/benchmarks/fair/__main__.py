@@ -1,0 +1,62 @@
+"""Measure the fair order, print the table; the exit code says whether a bound was missed.
+
+A one job of a root behind 100,000 children · B beside 100 busy roots · C costs 10 : 1 ·
+D costs 100 : 1 · E lognormal costs · F a flood of new roots · G no-op jobs, fair / plain ·
+H a million waiting, 100,000 roots. A to F are real workers with 16 threads and jobs that sleep,
+each against the same transport charging by count and plain Celery at prefetch 1 and 4, whose
+backlogs are smaller: they only show the order of magnitude.
+
+BENCH_ONLY=A,C and BENCH_KINDS=fair,count choose; BENCH_SCALE (1.0) makes the windows of A to F
+shorter, BENCH_BACKLOG (100,000) A, BENCH_JOBS (5,000) and BENCH_ROUNDS (3) G and H,
+BENCH_WAITING (1,000,000) H. Where the machine is busy otherwise, see the PING of a run first.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+from tests.benchmarks.fair import rates, shares, starts
+from tests.benchmarks.fair.jobs import KINDS
+from tests.benchmarks.fair.settings import ONLY, Row, say
+from tests.benchmarks.fair.world import World, world
+
+SCENARIOS: dict[str, Callable[[World], Iterator[Row]]] = {
+    "A": starts.behind_children,
+    "B": starts.beside_busy_roots,
+    "C": shares.ten_to_one,
+    "D": shares.hundred_to_one,
+    "E": shares.lognormal,
+    "F": shares.flood,
+    "G": rates.throughput,
+    "H": rates.size,
+}
+
+
+def main() -> int:
+    """Run what was chosen, print the table; 1 where a bound was missed."""
+    warnings.simplefilter("ignore")
+    began, rows = time.monotonic(), []
+    with world() as servers:
+        for name in ONLY:
+            rows += SCENARIOS[name](servers)
+    say(f"{time.monotonic() - began:.0f} s")
+    print_table(rows)
+    return 0 if all(row.holds for row in rows) else 1
+
+
+def print_table(rows: list[Row]) -> None:
+    """Print it: what, by kind, bound, PING."""
+    heads = ["by time", "by count", "plain, 1", "plain, 4"]
+    print(f"{'':64}" + "".join(f"{head:>15}" for head in heads) + "   p95 of PING   bound")  # noqa: T201
+    for row in rows:
+        cells = "".join(f"{row.values.get(kind, ''):>15}" for kind in KINDS)
+        ping = f"{row.ping:8.2f} ms" if row.bound else ""
+        line = f"{row.name:64}{cells}   {ping:11}   {row.bound}"
+        print(f"{line.rstrip()}{'' if row.holds else '   MISSED'}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

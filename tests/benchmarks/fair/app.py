@@ -1,0 +1,9 @@
+"""What a worker of these benchmarks runs."""
+
+from __future__ import annotations
+
+import os
+
+from tests.benchmarks.fair.jobs import make_app
+
+app = make_app(os.environ["BENCH_KIND"], os.environ["BENCH_BROKER_URL"])

@@ -1,0 +1,173 @@
+"""G and H: what the order costs in jobs a second and in memory."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+from tests.benchmarks.fair.settings import JOBS, ROUNDS, WAITING, Row, say
+from tests.benchmarks.fair.world import BASE, Arena, World, until
+
+_LEAST_GAIN = 1.15
+_MOST_BYTES = 32.0
+_LEAST_OF_TEN = 1 / 1.5
+_MANY, _TEN = 100_000, 10
+_AT_ONCE = 1_000
+_LAST = 50
+
+
+def throughput(world: World) -> Iterator[Row]:
+    """G: no-op jobs, two processes, prefetch 1, against plain Celery in turns."""
+    for name, root_of in (
+        ("one root", lambda number: "one"), ("all-different roots", lambda number: f"r{number}")
+    ):  # fmt: skip
+        row = Row(f"G  no-op jobs of {name}: fair / plain", f"≥ {_LEAST_GAIN}")
+        rates = Row("   jobs a second")
+        ratios, fairs, plains, pings = [], [], [], []
+        for number in range(ROUNDS):
+            plains.append(_drain_of(world, "plain-1", root_of)[0])
+            rate, ping = _drain_of(world, "fair", root_of)
+            fairs.append(rate)
+            pings.append(ping)
+            ratios.append(rate / plains[-1])
+            say(f"G, {name}, round {number + 1}: {rate:,.0f}/s and {plains[-1]:,.0f}/s")
+        row.values["fair"] = f"{median(ratios):.2f}"
+        row.is_held(median(ratios) >= _LEAST_GAIN, median(pings))
+        rates.values["fair"], rates.values["plain-1"] = (
+            f"{median(fairs):,.0f}", f"{median(plains):,.0f}"
+        )  # fmt: skip
+        yield from (row, _spread(ratios), rates)
+
+
+def size(world: World) -> Iterator[Row]:
+    """H: what many waiting messages take, and whether many roots slow it down."""
+    yield from _memory(world)
+    yield from _many_roots(world)
+
+
+def _spread(ratios: list[float]) -> Row:
+    return Row("   lowest, highest", values={"fair": f"{min(ratios):.2f}, {max(ratios):.2f}"})
+
+
+# -- G -----------------------------------------------------------------------------------------
+
+
+def _drain_of(world: World, kind: str, root_of: Callable[[int], str]) -> tuple[float, float]:
+    with world.arena(kind) as arena:
+        arena.fill(("nothing", (number,), root_of(number)) for number in range(JOBS))
+        return _rate(arena, JOBS - _LAST), arena.p95_ping()
+
+
+def _rate(arena: Arena, jobs: int) -> float:
+    """Jobs a second from the first acks on, until so many are done; the rest still waits."""
+    whole = arena.left()
+    arena.start(concurrency=2)
+    until(lambda: arena.left() < whole - 20, says="the worker has begun")
+    before, began = arena.left(), time.perf_counter()
+    until(lambda: arena.left() <= whole - jobs, says="the queue is drained")
+    return (before - arena.left()) / (time.perf_counter() - began)
+
+
+# -- H -----------------------------------------------------------------------------------------
+
+
+def _memory(world: World) -> Iterator[Row]:
+    row = Row(f"H  {WAITING:,} waiting: bytes a message over its own", f"≤ {_MOST_BYTES:.0f} B")
+    length = Row("   bytes of the message itself")
+    for kind in ("fair", "plain-1"):
+        with world.arena(kind) as arena:
+            stored, over = _bytes_a_message(arena)
+            row.values[kind], length.values[kind] = f"{over:.1f}", f"{stored:.0f}"
+            if kind == "fair":
+                row.is_held(over <= _MOST_BYTES, arena.p95_ping())
+        say(f"H, {kind}: {over:.1f} bytes a message over {stored:.0f}")
+    yield from (row, length)
+
+
+def _bytes_a_message(arena: Arena) -> tuple[float, float]:
+    """Bytes of a message as Celery wrote it, and what the server's memory grew by beyond."""
+    copies = _Copies(arena)
+    before, stored = _used(arena), 0
+    for at in range(0, WAITING, _AT_ONCE):
+        stored += copies.publish(["one"] * min(_AT_ONCE, WAITING - at))
+    return stored / WAITING, (_used(arena) - before - stored) / WAITING
+
+
+def _used(arena: Arena) -> int:
+    """The server's memory without its buffers for clients and for its log."""
+    arena.client.config_set("appendonly", "no")
+    found: Any = arena.client.info("memory")
+    return int(found["used_memory"]) - sum(
+        int(found[name]) for name in ("mem_clients_normal", "mem_aof_buffer")
+    )
+
+
+def _many_roots(world: World) -> Iterator[Row]:
+    rates: dict[int, list[float]] = {_TEN: [], _MANY: []}
+    pings = []
+    for _ in range(ROUNDS):
+        for roots, found in rates.items():
+            with world.arena("fair") as arena:
+                copies = _Copies(arena)
+                for at in range(0, _MANY, _AT_ONCE):
+                    copies.publish([f"r{n % roots}" for n in range(at, at + _AT_ONCE)])
+                found.append(_rate(arena, JOBS))
+                pings.append(arena.p95_ping())
+            say(f"H, {roots:,} roots: {found[-1]:,.0f}/s")
+    ratios = [many / ten for ten, many in zip(*rates.values(), strict=True)]
+    row = Row(f"   no-op jobs of {_MANY:,} roots / of ten", f"≥ {_LEAST_OF_TEN:.2f}")
+    row.values["fair"] = f"{median(ratios):.2f}"
+    row.is_held(median(ratios) >= _LEAST_OF_TEN, median(pings))
+    each = Row("   jobs a second, of ten roots / of many")
+    each.values["fair"] = " / ".join(f"{median(found):,.0f}" for found in rates.values())
+    yield from (row, _spread(ratios), each)
+
+
+class _Copies:
+    """Publishes copies of one message of Celery, each with ids of its own.
+
+    For a million, Celery itself would take minutes. The fair ones go through the script of
+    our publisher, the others by LPUSH, as kombu does.
+    """
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._fair = arena.kind == "fair"
+        arena.submit("nothing", (1,), "one")
+        key = f"{BASE}r:one" if self._fair else "celery"
+        element: Any = arena.client.lindex(key, 0)
+        text = element.decode()
+        self._text = text.split("\n", 1)[1] if self._fair else text
+        message = json.loads(self._text)
+        self._ids = (message["headers"]["id"], str(message["properties"]["delivery_tag"]))
+        self._producer, self._number = uuid.uuid4().hex, 0
+        arena.client.flushdb()
+
+    def publish(self, roots: list[str]) -> int:
+        """Publish one for each of these roots; the bytes of the messages."""
+        from jobmonitor.transport.fair_queue import publish_arguments
+        from jobmonitor.transport.scripts import script
+
+        length = 0
+        with self._arena.client.pipeline(transaction=False) as pipe:
+            pipe.script_load(script("publish").text)
+            for root in roots:
+                self._number += 1
+                id = f"{self._producer}-{self._number}"
+                text = self._text.replace(self._ids[0], str(uuid.UUID(int=self._number)))
+                text = text.replace(self._ids[1], id)
+                length += len(text)
+                if self._fair:
+                    arguments = publish_arguments(
+                        text, id=id, producer=self._producer, number=self._number, root=root,
+                        again=False, low=False, weight=None, due=None,
+                    )  # fmt: skip
+                    pipe.evalsha(script("publish").sha, 1, BASE, *arguments)
+                else:
+                    pipe.lpush("celery", text)
+            pipe.execute()
+        return length
