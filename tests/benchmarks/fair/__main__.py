@@ -7,7 +7,7 @@ each against the same transport charging by count and plain Celery at prefetch 1
 backlogs are smaller: they only show the order of magnitude.
 
 BENCH_ONLY=A,C and BENCH_KINDS=fair,count choose; BENCH_SCALE (1.0) makes the windows of A to F
-shorter, BENCH_BACKLOG (100,000) A, BENCH_JOBS (5,000) and BENCH_ROUNDS (3) G and H,
+shorter, BENCH_BACKLOG (100,000) A, BENCH_JOBS (4,000) and BENCH_ROUNDS (5) G and H,
 BENCH_WAITING (1,000,000) H. Where the machine is busy otherwise, see the PING of a run first.
 """
 

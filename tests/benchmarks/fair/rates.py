@@ -6,9 +6,14 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import psutil
+
+from jobmonitor.transport.fair_queue import publish_arguments
+from jobmonitor.transport.scripts import script
 from tests.benchmarks.fair.settings import JOBS, ROUNDS, WAITING, Row, say
 from tests.benchmarks.fair.world import BASE, Arena, World, until
 
@@ -20,27 +25,37 @@ _AT_ONCE = 1_000
 _LAST = 50
 
 
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Jobs a second, ms of processor that worker and broker spent on one, and p95 of PING."""
+
+    rate: float
+    processor_ms: float
+    ping: float
+
+
 def throughput(world: World) -> Iterator[Row]:
     """G: no-op jobs, two processes, prefetch 1, against plain Celery in turns."""
     for name, root_of in (
         ("one root", lambda number: "one"), ("all-different roots", lambda number: f"r{number}")
     ):  # fmt: skip
-        row = Row(f"G  no-op jobs of {name}: fair / plain", f"≥ {_LEAST_GAIN}")
-        rates = Row("   jobs a second")
-        ratios, fairs, plains, pings = [], [], [], []
+        found: dict[str, list[Drain]] = {"plain-1": [], "fair": []}
         for number in range(ROUNDS):
-            plains.append(_drain_of(world, "plain-1", root_of)[0])
-            rate, ping = _drain_of(world, "fair", root_of)
-            fairs.append(rate)
-            pings.append(ping)
-            ratios.append(rate / plains[-1])
-            say(f"G, {name}, round {number + 1}: {rate:,.0f}/s and {plains[-1]:,.0f}/s")
+            for kind in sorted(found, reverse=number % 2 == 1):  # neither is always the first
+                found[kind].append(_drain_of(world, kind, root_of))
+                say(f"G, {name}, round {number + 1}, {kind}: {found[kind][-1].rate:,.0f}/s")
+        ratios = [a.rate / b.rate for a, b in zip(found["fair"], found["plain-1"], strict=True)]
+        row = Row(f"G  no-op jobs of {name}: fair / plain", f"≥ {_LEAST_GAIN}")
         row.values["fair"] = f"{median(ratios):.2f}"
-        row.is_held(median(ratios) >= _LEAST_GAIN, median(pings))
-        rates.values["fair"], rates.values["plain-1"] = (
-            f"{median(fairs):,.0f}", f"{median(plains):,.0f}"
-        )  # fmt: skip
-        yield from (row, _spread(ratios), rates)
+        row.is_held(median(ratios) >= _LEAST_GAIN, median(one.ping for one in found["fair"]))
+        rates, costs = (
+            Row("   jobs a second"),
+            Row("   ms of processor a job, worker and broker"),
+        )
+        for kind, drains in found.items():
+            rates.values[kind] = f"{median(one.rate for one in drains):,.0f}"
+            costs.values[kind] = f"{median(one.processor_ms for one in drains):.2f}"
+        yield from (row, _spread(ratios), rates, costs)
 
 
 def size(world: World) -> Iterator[Row]:
@@ -56,20 +71,30 @@ def _spread(ratios: list[float]) -> Row:
 # -- G -----------------------------------------------------------------------------------------
 
 
-def _drain_of(world: World, kind: str, root_of: Callable[[int], str]) -> tuple[float, float]:
+def _drain_of(world: World, kind: str, root_of: Callable[[int], str]) -> Drain:
     with world.arena(kind) as arena:
         arena.fill(("nothing", (number,), root_of(number)) for number in range(JOBS))
-        return _rate(arena, JOBS - _LAST), arena.p95_ping()
+        return _drain(world, arena, JOBS - _LAST)
 
 
-def _rate(arena: Arena, jobs: int) -> float:
-    """Jobs a second from the first acks on, until so many are done; the rest still waits."""
+def _drain(world: World, arena: Arena, jobs: int) -> Drain:
+    """Measure from the first acks on, until so many are done; the rest still waits."""
     whole = arena.left()
     arena.start(concurrency=2)
     until(lambda: arena.left() < whole - 20, says="the worker has begun")
-    before, began = arena.left(), time.perf_counter()
+    pids = [arena.pid, world.broker.pid]
+    before, began, spent = arena.left(), time.perf_counter(), _processor(pids)
     until(lambda: arena.left() <= whole - jobs, says="the queue is drained")
-    return (before - arena.left()) / (time.perf_counter() - began)
+    seconds, done = time.perf_counter() - began, before - arena.left()
+    spent = _processor(pids) - spent
+    return Drain(done / seconds, 1_000 * spent / done, arena.p95_ping())
+
+
+def _processor(pids: list[int]) -> float:
+    """Seconds of processor so far, children included."""
+    mains = [psutil.Process(pid) for pid in pids]
+    family = [one for main in mains for one in (main, *main.children(recursive=True))]
+    return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
 # -- H -----------------------------------------------------------------------------------------
@@ -107,24 +132,34 @@ def _used(arena: Arena) -> int:
 
 
 def _many_roots(world: World) -> Iterator[Row]:
-    rates: dict[int, list[float]] = {_TEN: [], _MANY: []}
-    pings = []
-    for _ in range(ROUNDS):
-        for roots, found in rates.items():
-            with world.arena("fair") as arena:
-                copies = _Copies(arena)
-                for at in range(0, _MANY, _AT_ONCE):
-                    copies.publish([f"r{n % roots}" for n in range(at, at + _AT_ONCE)])
-                found.append(_rate(arena, JOBS))
-                pings.append(arena.p95_ping())
-            say(f"H, {roots:,} roots: {found[-1]:,.0f}/s")
-    ratios = [many / ten for ten, many in zip(*rates.values(), strict=True)]
+    found: dict[int, list[Drain]] = {_TEN: [], _MANY: []}
+    for number in range(ROUNDS):
+        for roots in sorted(found, reverse=number % 2 == 1):
+            found[roots].append(_drain_among(world, roots))
+            say(f"H, {roots:,} roots: {found[roots][-1].rate:,.0f}/s")
+    ratios = [a.rate / b.rate for a, b in zip(found[_MANY], found[_TEN], strict=True)]
     row = Row(f"   no-op jobs of {_MANY:,} roots / of ten", f"≥ {_LEAST_OF_TEN:.2f}")
     row.values["fair"] = f"{median(ratios):.2f}"
-    row.is_held(median(ratios) >= _LEAST_OF_TEN, median(pings))
-    each = Row("   jobs a second, of ten roots / of many")
-    each.values["fair"] = " / ".join(f"{median(found):,.0f}" for found in rates.values())
-    yield from (row, _spread(ratios), each)
+    row.is_held(
+        median(ratios) >= _LEAST_OF_TEN, median(one.ping for one in found[_MANY] + found[_TEN])
+    )
+    rates = Row("   jobs a second, of ten roots / of many")
+    costs = Row("   ms of processor a job, the same")
+    each = found.values()
+    rates.values["fair"] = " / ".join(f"{median(d.rate for d in one):,.0f}" for one in each)
+    costs.values["fair"] = " / ".join(
+        f"{median(d.processor_ms for d in one):.2f}" for one in each
+    )
+    yield from (row, _spread(ratios), rates, costs)
+
+
+def _drain_among(world: World, roots: int) -> Drain:
+    """The same number of messages wait, and the same number is drained, of so many roots."""
+    with world.arena("fair") as arena:
+        copies = _Copies(arena)
+        for at in range(0, _MANY, _AT_ONCE):
+            copies.publish([f"r{number % roots}" for number in range(at, at + _AT_ONCE)])
+        return _drain(world, arena, JOBS)
 
 
 class _Copies:
@@ -149,9 +184,6 @@ class _Copies:
 
     def publish(self, roots: list[str]) -> int:
         """Publish one for each of these roots; the bytes of the messages."""
-        from jobmonitor.transport.fair_queue import publish_arguments
-        from jobmonitor.transport.scripts import script
-
         length = 0
         with self._arena.client.pipeline(transaction=False) as pipe:
             pipe.script_load(script("publish").text)

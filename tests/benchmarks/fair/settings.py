@@ -15,8 +15,8 @@ KINDS = [k for k in ALL_KINDS if k in os.environ.get("BENCH_KINDS", ",".join(ALL
 BACKLOG = int(os.environ.get("BENCH_BACKLOG", 100_000))
 WAITING = int(os.environ.get("BENCH_WAITING", 1_000_000))
 #: no-op jobs of a drain in G and H, and how often
-JOBS = int(os.environ.get("BENCH_JOBS", 5_000))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
+JOBS = int(os.environ.get("BENCH_JOBS", 4_000))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
 #: all windows of A to F are so many times as long
 SCALE = float(os.environ.get("BENCH_SCALE", 1.0))
 

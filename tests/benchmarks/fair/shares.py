@@ -13,6 +13,7 @@ from tests.benchmarks.fair.trace import Run, jain, longest_gap, service
 from tests.benchmarks.fair.world import THREADS, Arena, Job, World, rest_until
 
 _WARM = 3.0
+_BUSY = "   share of the slots that ran a job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Window:
         """Seconds of execution in it, by root."""
         return service(self.runs, self.since, self.until)
 
+    @property
+    def busy(self) -> str:
+        """The share of the slots that ran a job."""
+        return f"{sum(self.service.values()) / (self.until - self.since) / THREADS:.2f}"
+
     def starts_of(self, root: str) -> list[float]:
         """When jobs of a root began."""
         return [run.began for run in self.runs if run.root == root]
@@ -51,18 +57,18 @@ class Window:
 
 def ten_to_one(world: World) -> Iterator[Row]:
     """C: equal backlogs of jobs that take 1 s and 100 ms."""
-    row = Row("C  costs 10 : 1: share of the short root", "0.47 to 0.53")
+    row, busy = Row("C  costs 10 : 1: share of the short root", "0.47 to 0.53"), Row(_BUSY)
     for kind in KINDS:
         lasts = seconds(kind, 40)
         backlogs = _two(lasts, 10 * UNIT, "nap")
         with world.arena(kind) as arena:
             window = _observe(arena, backlogs, lasts)
         share = _share(window, "short")
-        row.values[kind] = f"{share:.3f}"
+        row.values[kind], busy.values[kind] = f"{share:.3f}", window.busy
         if kind == "fair":
             row.is_held(0.47 <= share <= 0.53, window.ping)
         say(f"C, {kind}: {share:.3f} over {lasts:.0f} s")
-    yield row
+    yield from (row, busy)
 
 
 def hundred_to_one(world: World) -> Iterator[Row]:
@@ -90,7 +96,7 @@ def lognormal(world: World) -> Iterator[Row]:
     costs = _lognormal_costs(50)
     index = Row("E  50 roots, lognormal costs: Jain", "≥ 0.99")
     least = Row("   least share / fair share", "≥ 0.95")
-    most = Row("   greatest share / fair share")
+    most, busy = Row("   greatest share / fair share"), Row(_BUSY)
     length = Row(f"   window, s (bounds of theory: {_window_of_theory(costs):.0f})")
     for kind in KINDS:
         lasts = seconds(kind, 75)
@@ -102,17 +108,18 @@ def lognormal(world: World) -> Iterator[Row]:
         least.values[kind], most.values[kind] = (
             f"{min(shares) / fair:.3f}", f"{max(shares) / fair:.3f}"
         )  # fmt: skip
-        length.values[kind] = f"{lasts:.0f}"
+        length.values[kind], busy.values[kind] = f"{lasts:.0f}", window.busy
         if kind == "fair":
             index.is_held(jain(shares) >= 0.99, window.ping)
             least.is_held(min(shares) / fair >= 0.95, window.ping)
         say(f"E, {kind}: Jain {index.values[kind]}, least {least.values[kind]}")
-    yield from (index, least, most, length)
+    yield from (index, least, most, length, busy)
 
 
 def flood(world: World) -> Iterator[Row]:
     """F: new roots of one job each at 1.1 times the capacity, beside one big backlog."""
     row = Row("F  flood of new roots at 1.1: share of the big root", "≥ 0.045")
+    busy = Row(_BUSY)
     for kind in KINDS:
         lasts = seconds(kind, 40)
         jobs = int((lasts + 3 * _WARM) * THREADS / UNIT)
@@ -120,11 +127,11 @@ def flood(world: World) -> Iterator[Row]:
             window = _observe(arena, {"big": Backlog(jobs, UNIT)}, lasts, flooded=True)
         found = window.service
         share = found.get("big", 0.0) / sum(found.values())
-        row.values[kind] = f"{share:.3f}"
+        row.values[kind], busy.values[kind] = f"{share:.3f}", window.busy
         if kind == "fair":
             row.is_held(share >= 0.045, window.ping)
         say(f"F, {kind}: {share:.3f} over {lasts:.0f} s")
-    yield row
+    yield from (row, busy)
 
 
 # -- how it is run -----------------------------------------------------------------------------

@@ -85,6 +85,12 @@ class Arena:
         until(lambda: bool(self.runs()), says="the worker has begun")
         return self.runs()[0].began
 
+    @property
+    def pid(self) -> int:
+        """The process id of the worker."""
+        assert self.worker is not None
+        return self.worker.pid
+
     def left(self) -> int:
         """Count what waits or is held by a worker."""
         if self.kind in ("fair", "count"):
