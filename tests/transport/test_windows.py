@@ -6,6 +6,7 @@ stuck job is shown to happen; on `fair-redis://` every job runs, once, and soon.
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 
@@ -79,7 +80,8 @@ def test_w1_a_message_on_its_way_to_a_worker_that_is_killed(
 def test_w1b_a_message_that_came_to_a_worker_without_credit(
     transport: str, world: World, other: Worker
 ) -> None:
-    worker = world.start("w1b", concurrency=2)
+    patient = json.dumps(world.options | {"polling_interval": 60})  # else its wait may just end
+    worker = world.start("w1b", concurrency=2, TRANSPORT_OPTIONS=patient)
     world.publish("hold", "w1b-held", queue="w1b")
     world.has_begun("w1b-held")
     world.shrink(worker)
