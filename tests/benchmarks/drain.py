@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from tests.benchmarks.world import World
+from tests.brokers import left_in
 
 _LONGEST = 600.0
 
@@ -23,16 +24,16 @@ class Drain:
 
 
 def drain(world: World, kind: str, task: str, jobs: int) -> Drain:
-    """Fill the queue, start a worker, and measure from its first message to its last ack."""
+    """Fill the queue, start a worker, and measure from its first ack to its last."""
     with world.client(kind) as client:
         client.flushdb()
         with world.app(kind) as module:
             fill(module, task, jobs)
         with world.worker(kind) as worker:
-            _until(lambda: client.llen("celery") < jobs)
+            _until(lambda: left_in(client) < jobs)
             began, before = time.perf_counter(), _cpu(worker.pid)
             database = _cpu(_postmaster(world))
-            _until(lambda: not client.llen("celery") and not client.hlen("unacked"))
+            _until(lambda: not left_in(client))
             seconds = time.perf_counter() - began
             spent = _cpu(worker.pid) - before
             by_database = _cpu(_postmaster(world)) - database

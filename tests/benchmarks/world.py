@@ -16,6 +16,7 @@ import redis
 
 from jobmonitor.embedded import PostgresServer, RedisServer
 from jobmonitor.records.database import migrate
+from tests.brokers import fair
 from tests.workers import Worker
 
 APP = "tests.benchmarks.app"
@@ -31,12 +32,16 @@ class World:
     directory: Path
 
     def environment(self, kind: str) -> dict[str, str]:
-        """What the app reads from its environment."""
+        """What the app reads from its environment; jobmonitor is on its own transport."""
+        broker = self._broker_url(kind)
         return {
             "BENCH_KIND": kind,
             "BENCH_DATABASE_URL": self.postgres.url,
-            "BENCH_BROKER_URL": f"{self.broker.url.rpartition('/')[0]}/{KINDS.index(kind)}",
+            "BENCH_BROKER_URL": fair(broker) if kind == "jobmonitor" else broker,
         }
+
+    def _broker_url(self, kind: str) -> str:
+        return f"{self.broker.url.rpartition('/')[0]}/{KINDS.index(kind)}"
 
     @contextmanager
     def app(self, kind: str) -> Iterator[ModuleType]:
@@ -54,7 +59,7 @@ class World:
 
     def client(self, kind: str) -> redis.Redis:
         """A connection to the broker of a kind."""
-        return redis.Redis.from_url(self.environment(kind)["BENCH_BROKER_URL"])
+        return redis.Redis.from_url(self._broker_url(kind))
 
     @contextmanager
     def worker(self, kind: str, *, concurrency: int = 2) -> Iterator[Worker]:

@@ -20,6 +20,7 @@ from jobmonitor.embedded import RedisServer
 from jobmonitor.transport.keys import base_of
 from tests.benchmarks.fair import trace
 from tests.benchmarks.fair.jobs import KINDS, make_app
+from tests.brokers import left_in
 from tests.workers import Worker
 
 BASE = base_of("", "celery")
@@ -93,10 +94,7 @@ class Arena:
 
     def left(self) -> int:
         """Count what waits or is held by a worker."""
-        if self.kind in ("fair", "count"):
-            counts: Any = self.client.hmget(f"{BASE}meta", "waiting", "inflight")
-            return sum(int(count or 0) for count in counts)
-        return int(self.client.llen("celery")) + int(self.client.hlen("unacked"))  # type: ignore[arg-type]
+        return left_in(self.client)
 
     def p95_ping(self) -> float:
         """How long the broker took to answer a PING meanwhile, in ms."""
