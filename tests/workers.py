@@ -102,6 +102,11 @@ class Worker:
         return sorted(child.pid for child in psutil.Process(self.pid).children())
 
     @property
+    def memory(self) -> int:
+        """The resident bytes of its main."""
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+    @property
     def log(self) -> str:
         """Everything it has written, over all its starts."""
         return self._log.read_text("utf-8", "replace") if self._log.exists() else ""

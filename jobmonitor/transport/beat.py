@@ -83,7 +83,8 @@ class Beat:
         for name, queue in queues.items():
             own = {lease.number: lease for lease in held if lease.queue == name}
             lost = queue.beat(
-                self._leases.consumer, own, lost_after=pace.lost_after * 1000,
+                self._leases.consumer, own, slots=self._leases.slots(),
+                lost_after=pace.lost_after * 1000,
                 pass_every=pace.beat_every * 900,  # so that a beat a little early is one too
             )  # fmt: skip
             for number in lost:

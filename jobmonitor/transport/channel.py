@@ -113,8 +113,14 @@ class FairChannel(Taking):
         self: Any, queue: str, no_ack: bool, *arguments: Any, **options: Any
     ) -> Any:
         """Consume from a queue; without acknowledgements nothing is leased."""
+        if self.is_fair(queue):
+            self.leases.limited_by(self.qos)
         (self._without_ack.add if no_ack else self._without_ack.discard)(queue)
         return super().basic_consume(queue, no_ack, *arguments, **options)  # type: ignore[misc]
+
+    def consumes(self: Any) -> bool:
+        """Say whether somebody consumes by it."""
+        return bool(self._consumers) and not self.closed
 
     def basic_get(self: Any, queue: str, no_ack: bool = False, **options: Any) -> Any:
         """Take one message, if there is any."""

@@ -1,7 +1,7 @@
 """What a worker tells the fair transport of the messages that it was given.
 
-Runs in: the worker's main process. A worker that says nothing is served all the same: the time
-from delivery to acknowledgement counts then.
+Runs in: the worker's main process. A worker that says nothing is served all the same: then what
+its prefetch allows are its slots, and the time from delivery to acknowledgement counts.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobmonitor.transport.leases import Lease
-from jobmonitor.transport.process import name_process
+from jobmonitor.transport.process import name_process, offer_slots
 
-__all__ = ["began", "give_back", "name_process"]
+__all__ = ["began", "give_back", "name_process", "offer_slots"]
 
 
 def began(message: Any) -> None:

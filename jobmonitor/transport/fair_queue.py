@@ -95,11 +95,14 @@ class FairQueue:
         return bool(self._run("requeue", consumer, lease, elapsed))
 
     def beat(
-        self, consumer: str, held: Iterable[int], *, lost_after: float = LOST_AFTER,
-        pass_every: float = PASS_EVERY,
+        self, consumer: str, held: Iterable[int], *, slots: int = 1,
+        lost_after: float = LOST_AFTER, pass_every: float = PASS_EVERY,
     ) -> list[int]:  # fmt: skip
-        """Say that a consumer lives and what it holds; which of that it holds no more."""
-        lost = self._run("beat", self._now, consumer, lost_after, pass_every, *held)
+        """Say that a consumer lives, how much it runs at once, and what it holds.
+
+        Returns which of that it holds no more.
+        """
+        lost = self._run("beat", self._now, consumer, lost_after, pass_every, slots, *held)
         return [int(lease) for lease in lost]
 
     def leave(self, consumer: str) -> int:
@@ -113,6 +116,11 @@ class FairQueue:
             pipe.zcard(f"{self.base}due")
             waiting, due = pipe.execute()
         return sum(int(count or 0) for count in waiting) + due
+
+    def capacity(self) -> int:
+        """Sum how many messages the consumers that live run at once."""
+        found: Any = self._client.hget(f"{self.base}meta", "capacity")
+        return int(found or 0)
 
     def purge(self) -> int:
         """Remove what waits and what is due later; how much that was."""
@@ -152,7 +160,7 @@ class FairQueue:
 _PER_CLASS = ("ring", "fresh", "arrived", "park", "infl")
 _WHOLE = (
     *_PER_CLASS, *(f"low:{name}" for name in _PER_CLASS),
-    "weights", "due", "due_messages", "cons", "suspects", "est", "meta", "wake",
+    "weights", "due", "due_messages", "cons", "slots", "suspects", "est", "meta", "wake",
 )  # fmt: skip
 _CLASS = {False: "normal", True: "low"}
 

@@ -15,9 +15,10 @@ due             ZSET    delivery id -> ms when it is due
 due_messages    HASH    delivery id -> its class, weight, root and message
 c:<consumer>    HASH    m<lease> the message, f<lease> the facts; last request; leases missed
 cons            ZSET    consumer -> ms of its last beat, while it lives
+slots           HASH    consumer -> how many messages it runs at once, while it lives
 suspects        HASH    consumer -> its last beat when it was suspected
 est             HASH    task name -> learned ms; as many as there are names
-meta            HASH    virtual times, class clocks, counters, epoch; always
+meta            HASH    virtual times, class clocks, counters, sum of slots, epoch; always
 wake            LIST    tokens, hints that a look is worth it; at most one a consumer
 p:<producer>    STRING  its last publish number, for ten minutes
 """

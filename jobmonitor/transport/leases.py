@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, WeakSet, ref
 
 import redis
 
@@ -75,9 +75,12 @@ class Leases:
 
     def __init__(
         self, client: redis.Redis, consumer: str, *, prefix: str, floor: float, pace: Pace,
-        beat: Callable[[Leases], Any],
+        beat: Callable[[Leases], Any], slots: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
-        """`consumer` names this process; `beat` is called once, before the first take."""
+        """`consumer` names this process; `beat` is called once, before the first take.
+
+        `slots` says how many messages it runs at once; without it the prefetch counts.
+        """
         self.consumer = consumer
         self.floor = floor
         self.prefix = prefix
@@ -86,6 +89,8 @@ class Leases:
         self.last_beat: float | None = None
         self._client = client
         self._start_beat = beat
+        self._slots = slots
+        self._limits: WeakSet[Any] = WeakSet()
         self._beats = False
         self._lock = native("_thread", "allocate_lock")()
         self._held: dict[str, Lease] = {}
@@ -111,6 +116,19 @@ class Leases:
             if not self._beats:
                 self._beats = True
                 self._start_beat(self)
+
+    def limited_by(self, qos: Any) -> None:
+        """Know the prefetch of a channel that consumes: it counts where nobody says more."""
+        with self._lock:
+            self._limits.add(qos)
+
+    def slots(self) -> int:
+        """How many messages this process runs at once; without a limit it counts as one."""
+        if self._slots is not None:
+            return self._slots()
+        with self._lock:
+            limits = list(self._limits)
+        return max(sum(qos.prefetch_count for qos in limits if qos.channel.consumes()), 1)
 
     def request(self, queue: str) -> int:
         """Number the next take; one whose reply was lost is asked again by its number."""
@@ -214,6 +232,12 @@ class Leases:
             lease.owed, lease.owed_since = settle, time.monotonic()
         else:
             self.drop(lease)
+
+    def leave(self) -> None:
+        """Be a consumer no more, where nothing is held any more."""
+        if not self.held():
+            for queue in self.queues().values():
+                queue.leave(self.consumer)
 
     def give_back(self, leases: Iterable[Lease]) -> None:
         """Give back several, so that the one that was delivered first is in front again."""

@@ -119,13 +119,23 @@ class Model:
         self._put_back(consumer, number)
         return True
 
-    def beat(self, now: float, consumer: str, held: Iterable[int]) -> list[int]:
-        """Say that a consumer lives and what it holds; which of that it holds no more."""
+    def beat(
+        self, now: float, consumer: str, held: Iterable[int], *, slots: int = 1
+    ) -> list[int]:
+        """Say that a consumer lives, how much it runs at once, and what it holds.
+
+        Returns which of that it holds no more.
+        """
+        self.consumers.has_slots(consumer, slots)
         return self.consumers.beat(now, consumer, held, self._put_back)
 
     def leave(self, consumer: str) -> int:
         """End a consumer: what it holds goes back at once; how much that was."""
         return self.consumers.leave(consumer, self._put_back)
+
+    def capacity(self) -> int:
+        """Sum how many messages the consumers that live run at once."""
+        return sum(self.consumers.slots.values())
 
     def purge(self) -> int:
         """Remove what waits and what is due later; how much that was."""
@@ -165,6 +175,8 @@ class Model:
             "requests": dict(consumers.requests),
             "missed": {name: set(ids) for name, ids in consumers.missed.items() if ids},
             "beats": dict(consumers.beats),
+            "slots": dict(consumers.slots),
+            "capacity": self.capacity(),
             "suspects": dict(consumers.suspects),
             "last_pass": consumers.last_pass,
             "grace": consumers.grace,

@@ -23,6 +23,7 @@ class Consumers:
         self.requests: dict[str, tuple[int, int]] = {}
         self.missed: dict[str, set[int]] = {}
         self.beats: dict[str, float] = {}
+        self.slots: dict[str, int] = {}
         self.suspects: dict[str, float] = {}
         self.last_pass: float | None = None
         self.grace: float | None = None
@@ -41,6 +42,12 @@ class Consumers:
         self.leases.setdefault(consumer, {})[number] = lease
         self.requests[consumer] = (request, number)
         self.beats.setdefault(consumer, now)
+
+    def has_slots(self, consumer: str, count: int) -> None:
+        """Note how much a consumer runs at once."""
+        self.slots.pop(consumer, None)
+        if count:
+            self.slots[consumer] = count
 
     def leave(self, consumer: str, put_back: PutBack) -> int:
         """Give back all that a consumer holds and forget it."""
@@ -102,5 +109,7 @@ class Consumers:
         return sorted(self.leases.get(consumer, ()), reverse=True)
 
     def _forget(self, consumer: str) -> None:
-        for noted in (self.leases, self.requests, self.missed, self.beats, self.suspects):
+        for noted in (
+            self.leases, self.requests, self.missed, self.beats, self.slots, self.suspects
+        ):  # fmt: skip
             noted.pop(consumer, None)

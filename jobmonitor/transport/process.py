@@ -9,6 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -23,6 +25,8 @@ _TIMEOUT = 5.0
 _ADDRESS = ("host", "port", "path", "db", "username")
 #: what a process is called as a consumer, by its id; others make up a name
 _names: dict[int, str] = {}
+#: how many messages a process runs at once, by its id; of others their prefetch tells
+_slots: dict[int, Callable[[], int]] = {}
 _by_server: dict[tuple[Any, ...], Leases] = {}
 
 
@@ -41,7 +45,7 @@ def leases_of(channel: Any) -> Leases:
         }
         _by_server[key] = Leases(
             client, _name(), prefix=prefix, floor=channel.fair_floor,
-            pace=Pace(channel.beat_every, channel.lost_after),
+            pace=Pace(channel.beat_every, channel.lost_after), slots=_slots.get(os.getpid()),
             beat=lambda leases: Beat(leases, lambda: redis.Redis(connection_pool=pool)).start(),
         )  # fmt: skip
     return _by_server[key]
@@ -50,6 +54,11 @@ def leases_of(channel: Any) -> Leases:
 def name_process(name: str) -> None:
     """Say how this process is called as a consumer, before it consumes; unique in time."""
     _names[os.getpid()] = name
+
+
+def offer_slots(count: Callable[[], int]) -> None:
+    """Say how many messages this process runs at once, before it consumes; asked each beat."""
+    _slots[os.getpid()] = count
 
 
 def _name() -> str:
@@ -65,6 +74,8 @@ def _leave() -> None:
                 if lease.owed is not None:
                     leases.pay(lease)
             leases.give_back(lease for lease in held if not is_running(lease))
+            with suppress(redis.RedisError, OSError):  # the others find out later
+                leases.leave()
 
 
 atexit.register(_leave)

@@ -28,7 +28,7 @@ class JobMonitorStep(bootsteps.StartStopStep):
         self.side: Any = None
         self.monitor = parent.app.jobmonitor
         check_or_exit(self.monitor, parent.pool_cls)
-        self._name_worker(parent)
+        self._introduce(parent)
         parent.prefetch_multiplier = 1  # read from the settings before the app was hardened
         self._keep_own_requests(parent.app)
 
@@ -40,12 +40,14 @@ class JobMonitorStep(bootsteps.StartStopStep):
             if own is not None:
                 task.Request = with_own(own)
 
-    def _name_worker(self, worker: Any) -> None:
+    def _introduce(self, worker: Any) -> None:
+        """Tell the fair transport who this worker is and how much it runs at once."""
         from jobmonitor.transport import consumer
         from jobmonitor.worker.presence import new_worker_id
 
         self.monitor.execution.worker = new_worker_id(worker.hostname)
         consumer.name_process(self.monitor.execution.worker)
+        consumer.offer_slots(lambda: _slots_of(worker))
 
     def start(self, parent: Any) -> None:
         """Begin to beat; the pool has been started."""
@@ -73,6 +75,14 @@ class JobMonitorStep(bootsteps.StartStopStep):
         """End the threads when the pool has ended: until then its jobs are held."""
         if self.side is not None:
             self.side.stop()
+
+
+def _slots_of(worker: Any) -> int:
+    """As Celery's own limit without prefetch; a pool that has ended knows no number."""
+    try:
+        return int(worker.max_concurrency or worker.pool.num_processes)
+    except AttributeError:
+        return int(worker.concurrency)
 
 
 class UnrunnableStep(bootsteps.StartStopStep):

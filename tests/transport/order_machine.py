@@ -209,10 +209,10 @@ class OrderMachine(RuleBasedStateMachine):
 
     # consumers
 
-    @rule(consumer=_consumers, skipped=st.sampled_from([0, 0, 1, 9]))
-    def beat(self, consumer: str, skipped: int) -> None:
+    @rule(consumer=_consumers, skipped=st.sampled_from([0, 0, 1, 9]), slots=st.integers(0, 3))
+    def beat(self, consumer: str, skipped: int, slots: int) -> None:
         """A consumer says what it holds, or has forgotten some of it."""
-        self.tell(consumer, skipped)
+        self.tell(consumer, skipped, slots)
 
     @rule(silent=_consumers, beats=st.integers(7, 16), each=st.sampled_from([5_000, 6_000.5]))
     def time_goes_on_without_one(self, silent: str, beats: int, each: float) -> None:
@@ -222,9 +222,9 @@ class OrderMachine(RuleBasedStateMachine):
             self.now += each
             self.tell(others[number % 2], 0)
 
-    def tell(self, consumer: str, skipped: int) -> None:
+    def tell(self, consumer: str, skipped: int, slots: int = 1) -> None:
         held = list(self.told[consumer])[skipped:]
-        for lease in self.both("beat", consumer, held):
+        for lease in self.both("beat", consumer, held, slots=slots):
             del self.told[consumer][lease]
 
     @rule(consumer=_consumers)

@@ -19,6 +19,7 @@ app.conf.update(
     task_acks_late=True,
     task_ignore_result=True,
     worker_prefetch_multiplier=int(os.environ.get("PREFETCH", "1")),
+    worker_disable_prefetch=bool(os.environ.get("DISABLE_PREFETCH")),
     worker_soft_shutdown_timeout=float(os.environ.get("SOFT_SHUTDOWN", "0")),
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,

@@ -64,6 +64,8 @@ def server_snapshot(client: redis.Redis, base: str) -> dict[str, Any]:
             if "missed" in fields
         },
         "beats": keys.get("cons", {}),
+        "slots": _floats(keys.get("slots", {})),
+        "capacity": float(meta.get("capacity", 0)),
         "suspects": _floats(keys.get("suspects", {})),
         "last_pass": float(meta["last_pass"]) if "last_pass" in meta else None,
         "grace": float(meta["grace"]) if "grace" in meta else None,

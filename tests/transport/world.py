@@ -10,7 +10,9 @@ from typing import Any
 import redis
 from celery import Celery
 
+from jobmonitor.transport.fair_queue import publish_arguments
 from jobmonitor.transport.keys import base_of
+from jobmonitor.transport.scripts import script
 from tests.brokers import redis_of
 from tests.waiting import eventually
 from tests.workers import Worker, workers
@@ -18,7 +20,7 @@ from tests.workers import Worker, workers
 APP = "tests.transport.plain_app"
 #: quick recovery, and still long enough for a busy machine
 QUICK = {"beat_every": 0.5, "lost_after": 4}
-_STAYS = {"meta", "est", "cons", "wake"}
+_STAYS = {"meta", "est", "cons", "slots", "wake"}
 
 
 class World:
@@ -74,9 +76,29 @@ class World:
         """Publish a job; keywords as of `send_task`, with the queue among them."""
         self._app.send_task(f"{APP}.{task}", (name, *arguments), ignore_result=True, **options)
 
+    def copy_due(self, queue: str, count: int) -> None:
+        """Publish copies of the one job that is due later: by Celery it would take minutes."""
+        name, kept = next(iter(self.redis.hgetall(self.key(queue, "due_messages")).items()))
+        due = self.redis.zscore(self.key(queue, "due"), name)
+        payload, verb = kept[kept.index(b"{") :], script("publish")
+        for first in range(1, count + 1, 1_000):
+            with self.redis.pipeline(transaction=False) as pipe:
+                for number in range(first, first + 1_000):
+                    arguments = publish_arguments(
+                        payload, id=f"copy-{number}", producer="copies", number=number,
+                        root=f"copy-{number}", again=False, low=False, weight=None, due=due,
+                    )  # fmt: skip
+                    pipe.evalsha(verb.sha, 1, self.key(queue, ""), *arguments)
+                pipe.execute()
+
     def take_over(self, worker: Worker, queue: str) -> None:
         """Let a worker consume from one more queue."""
         self._app.control.add_consumer(queue, destination=[f"{worker.name}@test"])
+
+    def leave(self, worker: Worker, queue: str) -> None:
+        """Let a worker consume from one queue less."""
+        here = [f"{worker.name}@test"]
+        assert self._app.control.cancel_consumer(queue, destination=here, reply=True, limit=1)
 
     def shrink(self, worker: Worker) -> None:
         """Take a process, and with it a credit, from a worker."""

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Say that a consumer lives and what it holds; give back what nobody holds any more.
+-- Say that a consumer lives, how much it runs at once and what it holds; give back what nobody holds any more.
 --
 -- A lease that a live consumer does not hold goes back at its second beat without it: the reply
 -- of its take was lost. The leases of a consumer without a beat for `lost_after` go back when
@@ -8,7 +8,8 @@
 -- it between two passes: a jump of it is such a time too.
 --
 -- KEYS[1] base
--- ARGV    now ('' for the server's), consumer, lost_after ms, ms between two passes, leases held
+-- ARGV    now ('' for the server's), consumer, lost_after ms, ms between two passes, slots,
+--         leases held
 -- returns the leases among those held that are not out (any more) for this consumer
 -- O(leases of this consumer + log consumers), a pass at most 100 leases more.
 -- {order}
@@ -38,7 +39,7 @@ local function reconcile(held)
         redis.call('HDEL', mine, 'missed')
     end
     local lost = {}
-    for index = 5, #ARGV do
+    for index = 6, #ARGV do
         if not out[ARGV[index]] then lost[#lost + 1] = ARGV[index] end
     end
     return lost
@@ -52,11 +53,7 @@ local function recover(lost)
         returned = returned + 1
         ids[index] = nil
     end
-    if next(ids) == nil then
-        redis.call('DEL', leases_of(lost))
-        redis.call('ZREM', base .. 'cons', lost)
-        redis.call('HDEL', SUSPECTS, lost)
-    end
+    if next(ids) == nil then forget_consumer(lost) end
 end
 
 local function drop_suspects_that_beat()
@@ -94,8 +91,9 @@ local function pass()
 end
 
 local held = {}
-for index = 5, #ARGV do held[ARGV[index]] = true end
+for index = 6, #ARGV do held[ARGV[index]] = true end
 redis.call('ZADD', base .. 'cons', now, consumer)
+has_slots(consumer, tonumber(ARGV[5]))
 local lost = reconcile(held)
 pass()
 wake(returned)

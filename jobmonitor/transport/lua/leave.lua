@@ -12,9 +12,7 @@ for _, number in ipairs(ids) do
     local id = string.format('%.0f', number)
     put_back(consumer, id, read_lease(consumer, id))
 end
-redis.call('DEL', leases_of(consumer))
-redis.call('ZREM', base .. 'cons', consumer)
-redis.call('HDEL', base .. 'suspects', consumer)
+forget_consumer(consumer)
 wake(#ids)
 save()
 return #ids

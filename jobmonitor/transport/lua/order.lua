@@ -20,7 +20,7 @@ end
 -- meta: read at once, written at once -----------------------------------------------------------
 
 local FIELDS = {
-    'order', 'lease_seq', 'inflight', 'weighted', 'v', 'ring_clock', 'fresh_clock', 'waiting',
+    'order', 'lease_seq', 'capacity', 'inflight', 'weighted', 'v', 'ring_clock', 'fresh_clock', 'waiting',
     'low:v', 'low:ring_clock', 'low:fresh_clock', 'low:waiting',
 }
 local meta, changed = nil, {}
@@ -155,7 +155,8 @@ local function settle_idle()
     if get('waiting') > 0 or get('low:waiting') > 0 then return end
     redis.call('DEL', key(NORMAL, 'park'), key(LOW, 'park'), base .. 'weights')
     for _, field in ipairs(FIELDS) do
-        if field ~= 'lease_seq' and get(field) ~= 0 then set(field, 0) end
+        local stays = field == 'lease_seq' or field == 'capacity'
+        if not stays and get(field) ~= 0 then set(field, 0) end
     end
 end
 
@@ -249,6 +250,24 @@ local function lease_ids(consumer)
     end
     table.sort(ids, function(one, other) return one > other end)
     return ids
+end
+
+local function has_slots(consumer, count)
+    local before = tonumber(redis.call('HGET', base .. 'slots', consumer)) or 0
+    if count == before then return end
+    set('capacity', get('capacity') + count - before)
+    if count == 0 then
+        redis.call('HDEL', base .. 'slots', consumer)
+    else
+        redis.call('HSET', base .. 'slots', consumer, count)
+    end
+end
+
+local function forget_consumer(consumer)
+    has_slots(consumer, 0)
+    redis.call('DEL', leases_of(consumer))
+    redis.call('ZREM', base .. 'cons', consumer)
+    redis.call('HDEL', base .. 'suspects', consumer)
 end
 
 -- Tokens only say that a look is worth it; they are at most as many as there are consumers.
