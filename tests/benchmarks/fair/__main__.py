@@ -2,9 +2,9 @@
 
 A one job of a root behind 100,000 children · B beside 100 busy roots · C costs 10 : 1 ·
 D costs 100 : 1 · E lognormal costs · F a flood of new roots · G no-op jobs, fair / plain ·
-H a million waiting, 100,000 roots. A to F are real workers with 16 threads and jobs that sleep,
-each against the same transport charging by count and plain Celery at prefetch 1 and 4, whose
-backlogs are smaller: they only show the order of magnitude.
+H a million waiting, 100,000 roots · L a lease under gevent. A to F are real workers with 16
+threads and jobs that sleep, each against the same transport charging by count and plain Celery
+at prefetch 1 and 4, whose backlogs are smaller: they only show the order of magnitude.
 
 BENCH_ONLY=A,C and BENCH_KINDS=fair,count choose; BENCH_SCALE (1.0) makes the windows of A to F
 shorter, BENCH_BACKLOG (100,000) A, BENCH_JOBS (4,000) and BENCH_ROUNDS (5) G and H,
@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks.fair import rates, shares, starts
+from tests.benchmarks.fair import leases, rates, shares, starts
 from tests.benchmarks.fair.jobs import KINDS
 from tests.benchmarks.fair.settings import ONLY, Row, say
 from tests.benchmarks.fair.world import World, world
@@ -32,6 +32,7 @@ SCENARIOS: dict[str, Callable[[World], Iterator[Row]]] = {
     "F": shares.flood,
     "G": rates.throughput,
     "H": rates.size,
+    "L": leases.computing,
 }
 
 

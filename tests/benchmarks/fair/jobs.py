@@ -36,6 +36,7 @@ def make_app(kind: str, url: str) -> Celery:
     )
     app.task(nap, name="nap", shared=False)
     app.task(nap, name="long_nap", shared=False)
+    app.task(compute, name="compute", shared=False)
     app.task(nothing, name="nothing", shared=False)
     return app
 
@@ -44,12 +45,24 @@ def nap(root: str, published: float, seconds: float) -> None:
     """Sleep, and write down when that was."""
     began = time.time()
     time.sleep(seconds)
-    line = f"{root} {published!r} {began!r} {time.time()!r}\n"
-    os.write(_trace(), line.encode())
+    _write_down(root, published, began)
+
+
+def compute(root: str, published: float, seconds: float) -> None:
+    """Keep the processor, so that no greenlet beside it runs, and write down when that was."""
+    began = time.time()
+    while time.time() < began + seconds:
+        pass
+    _write_down(root, published, began)
 
 
 def nothing(number: int) -> None:
     """The no-op job: all that is measured is what is around it."""
+
+
+def _write_down(root: str, published: float, began: float) -> None:
+    line = f"{root} {published!r} {began!r} {time.time()!r}\n"
+    os.write(_trace(), line.encode())
 
 
 @cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.benchmarks.fair.jobs import KINDS as ALL_KINDS
 
 #: parts of a whole run by their letters, and the kinds beside the fair one
-ONLY = [name for name in os.environ.get("BENCH_ONLY", "A,B,C,D,E,F,G,H").split(",") if name]
+ONLY = [name for name in os.environ.get("BENCH_ONLY", "A,B,C,D,E,F,G,H,L").split(",") if name]
 KINDS = [k for k in ALL_KINDS if k in os.environ.get("BENCH_KINDS", ",".join(ALL_KINDS))]
 #: children in bulk in A, messages that wait in H
 BACKLOG = int(os.environ.get("BENCH_BACKLOG", 100_000))

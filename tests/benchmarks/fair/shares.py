@@ -151,7 +151,8 @@ def _observe(
         _flood_until(arena, ends)
     rest_until(ends)  # what ran in the window has ended and is in the trace
     window = Window(arena.runs(), first, since, until, arena.p95_ping())
-    for root, backlog in backlogs.items():
+    in_turns = arena.kind in ("fair", "count")  # plain Celery runs root after root
+    for root, backlog in backlogs.items() if in_turns else ():
         if sum(start < until for start in window.starts_of(root)) >= backlog.jobs:
             raise RuntimeError(f"the backlog of {root} did not last")
     return window

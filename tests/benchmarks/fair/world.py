@@ -1,4 +1,4 @@
-"""One broker of the benchmark's own, a database a kind, one worker at a time."""
+"""One broker of the benchmark's own, a database a kind, the workers of one kind at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Arena:
     directory: Path
     app: Celery
     client: redis.Redis
-    worker: Worker | None = None
+    workers: list[Worker] = field(default_factory=list)
     pings: list[float] = field(default_factory=list)
 
     @property
@@ -68,17 +68,17 @@ class Arena:
         self.submit("nap", (root, time.time(), seconds), root)
 
     def start(self, *options: str, concurrency: int) -> None:
-        """Start the worker, and wait until a job has ended."""
+        """Start a worker; it does not wait until the worker is ready."""
         environment = {
             "BENCH_KIND": self.kind,
             "BENCH_BROKER_URL": self.url,
             "BENCH_TRACE": str(self.trace),
         }
-        self.worker = Worker(
+        worker = Worker(
             "tests.benchmarks.fair.app", environment, self.directory, concurrency=concurrency,
             options=("-l", "WARNING", "--without-heartbeat", *options),
         )  # fmt: skip
-        self.worker.start(wait=False)
+        self.workers.append(worker.start(wait=False))
 
     def start_threads(self) -> float:
         """Start the pool of threads on a filled queue; when its first job began."""
@@ -88,9 +88,12 @@ class Arena:
 
     @property
     def pid(self) -> int:
-        """The process id of the worker."""
-        assert self.worker is not None
-        return self.worker.pid
+        """The process id of the first worker."""
+        return self.workers[0].pid
+
+    def key(self, name: str) -> str:
+        """Name a key of the fair queue."""
+        return BASE + name
 
     def left(self) -> int:
         """Count what waits or is held by a worker."""
@@ -110,7 +113,7 @@ class World:
 
     @contextmanager
     def arena(self, kind: str) -> Iterator[Arena]:
-        """Make an empty queue of a kind; at the end its worker is killed, its data removed.
+        """Make an empty queue of a kind; at the end its workers are killed, its data removed.
 
         Killed, not asked to end: plain Celery may hang then amid many tiny jobs.
         """
@@ -125,7 +128,7 @@ class World:
                 try:
                     yield arena
                 finally:
-                    _kill(arena.worker)
+                    _kill(arena.workers)
                     arena.app.close()
                     client.flushdb()
 
@@ -156,8 +159,8 @@ def rest_until(moment: float) -> None:
     time.sleep(max(moment - time.time(), 0.0))
 
 
-def _kill(worker: Worker | None) -> None:
-    if worker is not None and worker.alive:
+def _kill(workers: list[Worker]) -> None:
+    for worker in filter(lambda one: one.alive, workers):
         family = worker.children
         worker.kill()
         for pid in family:
