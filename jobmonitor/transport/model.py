@@ -72,6 +72,7 @@ class Model:
         Without a consumer it is taken for good. The same request again returns the same lease.
         """
         if consumer and (number := self.consumers.repeated(consumer, request)):
+            self.consumers.missed.pop(consumer, None)  # by beats before this answer
             return _given(number, self.consumers.leases[consumer][number]), -1.0
         self._release_due(now)
         self.order.trim()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
 import redis
 
 from jobmonitor.transport.fair_queue import FairQueue, Taken
@@ -73,3 +74,41 @@ def test_a_consumer_that_holds_thousands_can_leave_and_all_goes_back(
     assert queue.size() == 3_000
     assert client.hget(f"{queue.base}meta", "inflight") == "0"
     assert take(queue).payload == taken[0].payload
+
+
+def test_a_script_that_fails_at_a_key_of_another_type_loses_no_message(
+    queue: FairQueue, client: redis.Redis, clock: Clock
+) -> None:
+    """Redis undoes nothing of a script that fails: what holds a message is written first."""
+    publish(queue, "a")
+    publish(queue, "b", due=clock.now + 1)
+    client.set(f"{queue.base}c:c", "of another type")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        queue.take("c", next(_numbers))
+    client.delete(f"{queue.base}c:c")
+    lease = take(queue)
+    client.set(f"{queue.base}r:a", "of another type")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        queue.requeue("c", lease.lease, 1.0)
+    client.delete(f"{queue.base}r:a")
+    assert queue.requeue("c", lease.lease, 1.0)
+    client.set(f"{queue.base}r:b", "of another type")
+    clock.now += 1
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        queue.take("c", next(_numbers))
+    client.delete(f"{queue.base}r:b")
+    assert {take(queue).root, take(queue).root} == {"a", "b"}
+
+
+def test_a_beat_from_before_the_repeated_answer_does_not_give_the_message_away(
+    queue: FairQueue,
+) -> None:
+    publish(queue, "a")
+    first, _ = queue.take("c", 1)
+    queue.beat("c", [])  # the answer was lost, so nothing is held
+    again, _ = queue.take("c", 1)
+    assert again == first
+    queue.beat("c", [])  # on its way when the repeated answer came
+    assert queue.size() == 0
+    assert first is not None
+    assert queue.beat("c", [first.lease]) == []

@@ -235,10 +235,10 @@ end
 
 local function put_back(consumer, id, lease)
     local element = redis.call('HGET', leases_of(consumer), 'm' .. id)
-    end_lease(consumer, id, lease)
     local published, deliveries, _, rest = header_of(element)
     local payload = string.sub(element, rest)
     enqueue(lease.class, lease.root, element_of(published, deliveries + 1, id, payload), true)
+    end_lease(consumer, id, lease)
 end
 
 -- The leases of a consumer, the highest first: put back in this order the oldest is in front.

@@ -7,13 +7,13 @@
 -- O(roots), O(due) once.
 -- {order}
 local left, removed = tonumber(ARGV[1]), redis.call('ZCARD', base .. 'due')
-redis.call('DEL', base .. 'due', base .. 'due_messages')
+redis.call('UNLINK', base .. 'due', base .. 'due_messages')
 for _, class in ipairs({NORMAL, LOW}) do
     for _, side in ipairs({'ring', 'fresh'}) do
         local roots = left > 0 and redis.call('ZRANGE', key(class, side), 0, left - 1) or {}
         for _, root in ipairs(roots) do
             local length = redis.call('LLEN', list_of(class, root))
-            redis.call('DEL', list_of(class, root))
+            redis.call('UNLINK', list_of(class, root))
             count_waiting(class, -length)
             withdraw(class, root)
             removed = removed + length

@@ -26,15 +26,15 @@ local function repeated()
     local number, id = string.match(last, '^(%S+) (%d+)$')
     if number ~= request then return nil end
     local lease = read_lease(consumer, id)
-    return lease and answer(id, lease, redis.call('HGET', leases_of(consumer), 'm' .. id))
+    if not lease then return nil end
+    redis.call('HDEL', leases_of(consumer), 'missed')  -- by beats before this answer
+    return answer(id, lease, redis.call('HGET', leases_of(consumer), 'm' .. id))
 end
 
 local function release_due()
     local ids = redis.call('ZRANGEBYSCORE', base .. 'due', '-inf', now, 'LIMIT', 0, 100)
     for _, id in ipairs(ids) do
         local kept = redis.call('HGET', base .. 'due_messages', id)
-        redis.call('ZREM', base .. 'due', id)
-        redis.call('HDEL', base .. 'due_messages', id)
         local name, weight, length, rest = string.match(kept or '', '^(%S+) (%S+) (%d+) ()')
         if name then
             local root = string.sub(kept, rest, rest + length - 1)
@@ -43,6 +43,8 @@ local function release_due()
             enqueue(class, root, element_of(math.floor(now), 0, 0, payload), false)
             set_weight(root, weight)
         end
+        redis.call('ZREM', base .. 'due', id)
+        redis.call('HDEL', base .. 'due_messages', id)
     end
     if #ids > 1 then wake(#ids - 1) end
 end
@@ -68,7 +70,7 @@ local function next_root(class)
         local side = side_of(class)
         local first = redis.call('ZRANGE', key(class, side), 0, 0, 'WITHSCORES')
         if not first[1] then return nil end
-        local element = redis.call('LPOP', list_of(class, first[1]))
+        local element = redis.call('LINDEX', list_of(class, first[1]), 0)
         if element then return first[1], side, tonumber(first[2]), element end
         withdraw(class, first[1])
     end
@@ -97,11 +99,11 @@ local function record(lease, element)
     set('lease_seq', get('lease_seq') + 1)
     set('inflight', get('inflight') + 1)
     local id = string.format('%.0f', get('lease_seq'))
-    redis.call('HINCRBY', key(lease.class, 'infl'), lease.root, 1)
     redis.call(
         'HSET', leases_of(consumer), 'm' .. id, element, 'f' .. id, facts_text(lease),
         'request', request .. ' ' .. id
     )
+    redis.call('HINCRBY', key(lease.class, 'infl'), lease.root, 1)
     if is_new then redis.call('ZADD', base .. 'cons', 'NX', now, consumer) end
     return id
 end
@@ -118,6 +120,7 @@ local function dispatch(class)
     local tag = start_of(class, root, side, score) + lease.charged / tonumber(lease.weight)
     add_to_clock(class, side, floor, lease.charged)
     local id = consumer ~= '' and record(lease, element) or '0'
+    redis.call('LPOP', list_of(class, root))  -- once it is leased: an error undoes no write
     if redis.call('EXISTS', list_of(class, root)) == 0 then
         if side == 'ring' then redis.call('ZREM', key(class, 'ring'), root) end
         drained(class, root, tag)
