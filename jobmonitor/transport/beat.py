@@ -7,16 +7,15 @@ that compute nor a main thread that waits hold it up. It has a connection of its
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import redis
 
 from jobmonitor.greenlets import native, taken_lock
 from jobmonitor.transport.fair_queue import FairQueue
 from jobmonitor.transport.leases import Lease, Leases
+from jobmonitor.transport.running import is_running
 
 logger = logging.getLogger(__name__)
 _REFRESH_EVERY = 1.0
@@ -42,54 +41,68 @@ class Beat:
 
     def _run(self) -> None:
         client = self._connect()
-        due = 0.0
+        pace, due = self._leases.pace, 0.0
         while True:
-            queues = {
-                name: FairQueue(client, name, prefix=self._leases.prefix)
-                for name in self._leases.queues()
-            }
-            try:
-                self._settle_debts(queues)
-                self._refresh(queues)
-                if time.monotonic() >= due:
-                    self._beat(queues)
-                    due = time.monotonic() + self._leases.pace.beat_every
-            except (redis.RedisError, OSError) as error:
-                logger.debug("no beat for the leases of this process: %r", error)
-                client.connection_pool.disconnect()
-            self._stopped.acquire(timeout=min(_REFRESH_EVERY, self._leases.pace.beat_every))
+            is_due = time.monotonic() >= due
+            if self._look_after_all(client, with_beat=is_due) and is_due:
+                due = time.monotonic() + pace.beat_every
+            self._stopped.acquire(timeout=min(_REFRESH_EVERY, pace.beat_every))
 
-    def _settle_debts(self, queues: dict[str, FairQueue]) -> None:
-        for lease in self._leases.held():
-            if lease.owed is None or lease.queue not in queues:
-                continue
-            if time.monotonic() - lease.owed_since > _SOON:
-                lease.owed(queues[lease.queue])
+    def _look_after_all(self, client: redis.Redis, *, with_beat: bool) -> bool:
+        """Do what is to be done on each queue; False where that failed.
+
+        A queue that is refused, by a rule for its keys say, does not cost the leases of others.
+        """
+        is_done = True
+        for name in self._leases.queues():
+            queue = FairQueue(client, name, prefix=self._leases.prefix)
+            try:
+                with self._leases.beating:
+                    self._look_after(name, queue, with_beat=with_beat)
+            except (redis.RedisError, OSError) as error:
+                logger.debug("no beat for the leases of queue %s: %r", name, error)
+                client.connection_pool.disconnect()
+                is_done = False
+                if not isinstance(error, redis.ResponseError):
+                    break
+        return is_done
+
+    def _look_after(self, name: str, queue: FairQueue, *, with_beat: bool) -> None:
+        if name not in self._leases.queues():
+            return  # it was deleted meanwhile
+        held = [lease for lease in self._leases.held() if lease.queue == name]
+        self._settle_debts(queue, held)
+        self._refresh(queue, held)
+        if with_beat:
+            self._beat(name, queue, held)
+
+    def _settle_debts(self, queue: FairQueue, held: list[Lease]) -> None:
+        for lease in held:
+            if lease.owed is not None and time.monotonic() - lease.owed_since > _SOON:
+                lease.owed(queue)
                 self._leases.drop(lease)
 
-    def _refresh(self, queues: dict[str, FairQueue]) -> None:
+    def _refresh(self, queue: FairQueue, held: list[Lease]) -> None:
         """Charge what runs for longer than was guessed."""
-        running: dict[str, list[tuple[int, float]]] = {}
-        for lease in self._leases.held():
-            elapsed = lease.elapsed
-            if elapsed > lease.guess and lease.owed is None and lease.queue in queues:
-                running.setdefault(lease.queue, []).append((lease.number, elapsed))
-        for name, jobs in running.items():
-            queues[name].refresh(self._leases.consumer, jobs)
+        running = [
+            (lease.number, elapsed)
+            for lease in held
+            if lease.owed is None and (elapsed := lease.elapsed) > lease.guess
+        ]
+        if running:
+            queue.refresh(self._leases.consumer, running)
 
-    def _beat(self, queues: dict[str, FairQueue]) -> None:
+    def _beat(self, name: str, queue: FairQueue, held: list[Lease]) -> None:
         pace = self._leases.pace
-        held = [lease for lease in self._leases.held() if self._is_wanted(lease)]
-        for name, queue in queues.items():
-            own = {lease.number: lease for lease in held if lease.queue == name}
-            lost = queue.beat(
-                self._leases.consumer, own, slots=self._leases.slots(),
-                lost_after=pace.lost_after * 1000,
-                pass_every=pace.beat_every * 900,  # so that a beat a little early is one too
-            )  # fmt: skip
-            for number in lost:
-                self._is_lost(own[number])
-        self._leases.last_beat = time.monotonic()
+        own = {lease.number: lease for lease in held if self._is_wanted(lease)}
+        lost = queue.beat(
+            self._leases.consumer, own, slots=self._leases.slots(),
+            lost_after=pace.lost_after * 1000,
+            pass_every=pace.beat_every * 900,  # so that a beat a little early is one too
+        )  # fmt: skip
+        for number in lost:
+            self._is_lost(own[number])
+        self._leases.has_beaten(name)
 
     def _is_wanted(self, lease: Lease) -> bool:
         """Whether to keep it: it is on its way, or somebody may still settle it."""
@@ -110,21 +123,3 @@ class Beat:
             "a message of root %s was given to somebody else: this process was not heard of "
             "for too long", lease.root
         )  # fmt: skip
-
-
-def is_running(lease: Lease) -> bool:
-    """Say whether the message of a closed channel is still being worked on.
-
-    In a Celery worker that is what its pool has begun: what it had only received it forgets
-    with the connection. Elsewhere it is what somebody still has.
-    """
-    message = lease.message() if lease.message is not None else None
-    if message is None:
-        return False
-    state: Any = sys.modules.get("celery.worker.state")
-    if state is None:
-        return True
-    try:
-        return any(request.message is message for request in list(state.active_requests))
-    except RuntimeError:  # the set grew while it was looked at; the next beat looks again
-        return True

@@ -18,6 +18,7 @@ from jobmonitor.transport.options import NAMES, check
 from jobmonitor.transport.process import leases_of
 from jobmonitor.transport.publishing import DeliveryTag, Numbers, PublishBatch, arguments_of
 from jobmonitor.transport.qos import FairQoS
+from jobmonitor.transport.refusals import refusing
 from jobmonitor.transport.scripts import script
 from jobmonitor.transport.taking import Taking, raw_of
 
@@ -46,6 +47,11 @@ class FairChannel(Taking):
         self._reset_taking()
         self._numbers = Numbers()
         super().__init__(connection, **options)  # type: ignore[call-arg]
+
+    def _connparams(self: Any, asynchronous: bool = False) -> dict[str, Any]:
+        parameters: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[misc]
+        parameters["connection_class"] = refusing(parameters["connection_class"])
+        return parameters
 
     def is_fair(self: Any, queue: str) -> bool:
         """Say whether a queue is in fair order; its name alone decides, for every process."""
@@ -179,8 +185,8 @@ class FairChannel(Taking):
             return
         super().queue_delete(queue, if_unused, if_empty, **options)  # type: ignore[misc]
         if self.is_fair(queue):
-            self.fair_queue(queue).delete()
             self.leases.forget(queue)
+            self.fair_queue(queue).delete()
 
     def _has_queue(self: Any, queue: str, **options: Any) -> bool:
         if self.is_fair(queue):

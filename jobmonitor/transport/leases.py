@@ -85,16 +85,18 @@ class Leases:
         self.floor = floor
         self.prefix = prefix
         self.pace = pace
-        #: monotonic time of the last beat that the server answered
-        self.last_beat: float | None = None
         self._client = client
         self._start_beat = beat
         self._slots = slots
         self._limits: WeakSet[Any] = WeakSet()
         self._beats = False
         self._lock = native("_thread", "allocate_lock")()
+        #: held while the beat does something on one queue
+        self.beating = native("_thread", "allocate_lock")()
         self._held: dict[str, Lease] = {}
         self._queues: dict[str, FairQueue] = {}
+        #: monotonic time of the last beat that the server answered, or of the first look
+        self._beaten: dict[str, float] = {}
         self._requests = 0
         self._deliveries = 0
         self._unanswered: dict[str, list[int]] = {}
@@ -113,6 +115,7 @@ class Leases:
         """Be known as a consumer of a queue: its beat looks after it, its messages wake us."""
         self.queue(queue)
         with self._lock:
+            self._beaten.setdefault(queue, time.monotonic())
             if not self._beats:
                 self._beats = True
                 self._start_beat(self)
@@ -158,19 +161,24 @@ class Leases:
         return lease
 
     def forget(self, queue: str) -> None:
-        """Have nothing more to do with a queue that was deleted."""
-        with self._lock:
+        """Have nothing more to do with a queue that is being deleted."""
+        with self.beating, self._lock:
             self._queues.pop(queue, None)
+            self._beaten.pop(queue, None)
             self._unanswered.pop(queue, None)
             for tag in [tag for tag, lease in self._held.items() if lease.queue == queue]:
                 del self._held[tag]
 
-    @property
-    def is_fenced(self) -> bool:
+    def has_beaten(self, queue: str) -> None:
+        """Note that the server has heard of us."""
+        with self._lock:
+            if queue in self._queues:
+                self._beaten[queue] = time.monotonic()
+
+    def is_fenced(self, queue: str) -> bool:
         """Whether the server has not heard of us for so long that it may give us up."""
-        if self.last_beat is None:
-            return False
-        return time.monotonic() - self.last_beat > self.pace.fenced_after
+        last = self._beaten.get(queue)
+        return last is not None and time.monotonic() - last > self.pace.fenced_after
 
     # -- held ------------------------------------------------------------------------------
 

@@ -17,8 +17,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobmonitor.transport.beat import Beat, is_running
+from jobmonitor.transport.beat import Beat
 from jobmonitor.transport.leases import Leases, Pace
+from jobmonitor.transport.running import is_running
 
 #: seconds; a beat that takes longer is none
 _TIMEOUT = 5.0

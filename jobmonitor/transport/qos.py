@@ -6,14 +6,13 @@ brought the message is long gone, and nothing that still runs goes back with a c
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
-from jobmonitor.transport.beat import is_running
 from jobmonitor.transport.leases import Lease, is_fair_tag
+from jobmonitor.transport.running import is_in_celery_worker, is_running, keep_begun
 
 
 class FairQoS(stock.QoS):
@@ -58,6 +57,7 @@ class FairQoS(stock.QoS):
         held = [lease for tag in tags if (lease := self.channel.leases.get(tag)) is not None]
         for tag in tags:
             del self._delivered[tag]
+        keep_begun(held)
         for lease in held:
             lease.orphaned = True
         if held and not self.channel.is_broken and self.channel.do_restore:
@@ -86,4 +86,4 @@ class FairQoS(stock.QoS):
 
 def _may_run(lease: Lease) -> bool:
     """Whether a Celery worker runs it; others are done with what they did not settle."""
-    return "celery.worker.state" in sys.modules and is_running(lease)
+    return is_in_celery_worker() and is_running(lease)

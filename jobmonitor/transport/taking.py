@@ -16,7 +16,6 @@ from queue import Empty
 from threading import get_ident
 from typing import Any
 
-import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
@@ -28,23 +27,8 @@ from jobmonitor.transport.leases import Lease
 from jobmonitor.transport.scripts import script
 
 logger = logging.getLogger(__name__)
-#: refusals of a server that will take commands again, or of one to reconnect from
-_PASSING = (
-    "MISCONF",
-    "READONLY",
-    "BUSY",
-    "LOADING",
-    "MASTERDOWN",
-    "NOREPLICAS",
-    "OOM",
-    "TRYAGAIN",
-)
 #: seconds; a BRPOP that waits for no time waits for ever
 _SHORTEST = 0.001
-
-
-class ServerRefuses(redis.ConnectionError):
-    """The server lives and refuses: its disk is full, it became a replica, a script runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +78,9 @@ class Taking:
     def _ask(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
         for queue in fair:
             self.leases.consumes(queue)
-        if self.leases.is_fenced:
-            self._due_in = -1.0
-            self._wait(fair, stock, timeout)
-        elif self._is_empty:
+        may_take = [queue for queue in fair if not self.leases.is_fenced(queue)]
+        if not may_take or self._is_empty:
+            self._due_in = self._due_in if may_take else -1.0
             self._is_empty = False
             self._wait(fair, stock, timeout)
         elif stock and self._is_stock_next:  # else a busy fair queue would hide them
@@ -106,9 +89,9 @@ class Taking:
             asked = Asked(None, settled=self._settled_now(), script="pop")
             self._send(asked, ("EVALSHA", script("pop").sha, len(keys), *keys))
         else:
-            self._untried = deque(q for q in self._untried if q in fair)
+            self._untried = deque(q for q in self._untried if q in may_take)
             if not self._untried:
-                self._untried, self._due_in = deque(fair), -1.0
+                self._untried, self._due_in = deque(may_take), -1.0
             self._ask_for(self._untried.popleft())
 
     def _ask_for(self: Any, queue: str) -> None:
@@ -188,11 +171,6 @@ class Taking:
             script(asked.script or "take").load(self.fair_client)
             self._again(asked)
             raise Empty() from None
-        except ResponseError as error:
-            if not str(error).startswith(_PASSING):
-                raise
-            self._lost(asked)
-            raise ServerRefuses(str(error)) from error
         except self.connection_errors:
             self._lost(asked)
             raise

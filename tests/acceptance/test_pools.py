@@ -12,8 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import redis
 from celery import chain, chord
 
+from jobmonitor.transport.keys import base_of
 from tests.acceptance_fixtures import APP, tasks_beside
 from tests.waiting import eventually
 from tests.workers import Worker, workers
@@ -51,6 +53,18 @@ def lines(shop: ModuleType, job_id: str) -> list[str]:
 
 
 # -- what every pool does ------------------------------------------------------------------
+
+
+def test_a_worker_tells_the_broker_how_many_jobs_it_runs_at_once(
+    worker: Worker, environment: dict[str, str]
+) -> None:
+    slots = 1 if worker.pool == "solo" else 4
+    meta = f"{base_of('', 'celery')}meta"
+    with redis.Redis.from_url(environment["RESULT_URL"]) as client:
+        eventually(
+            lambda: client.hget(meta, "capacity") == str(slots).encode(),
+            within=15, says=f"{slots} slots are known",
+        )  # fmt: skip
 
 
 def test_a_job_has_its_record_its_result_and_its_error(

@@ -48,16 +48,18 @@ class Between:
         with contextlib.suppress(OSError):  # closed
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                self._sockets += [client, server]
-                threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
+                self._sockets.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), server:  # closed under it
-            if self._context is not None:
-                client = self._context.wrap_socket(client, server_side=True)
-            with client:
-                self._pass_on(client, server)
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), client:  # closed under it, or no server
+            server = socket.create_connection(self._target)
+            self._sockets.append(server)
+            with server:
+                if self._context is not None:
+                    client = self._context.wrap_socket(client, server_side=True)
+                with client:
+                    self._pass_on(client, server)
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from kombu import Message
 
@@ -189,3 +191,36 @@ def test_the_lowest_priority_waits_until_nothing_else_does(talk: Conversation) -
     talk.say(queue, "low", priority=9, root=None)
     talk.say(queue, "normal", root=None)
     assert take_all(talk, queue) == ["normal", "low"]
+
+
+def test_a_consumer_that_the_server_has_not_heard_of_for_long_takes_no_more(
+    fair_talk: Conversation,
+) -> None:
+    """Others may be about to take over what it holds; it goes on once a beat is answered."""
+    fair_talk.options |= {"beat_every": 3600, "lost_after": 36_000}
+    fair_talk.options |= {"global_keyprefix": f"{uuid.uuid4().hex}:"}
+    queue = fair_talk.queue()
+    listener = Listener(fair_talk, queue)
+    fair_talk.say(queue, "before")
+    assert listener.hears(1) == ["before"]
+    leases = listener.channel.leases
+    leases._beaten[queue.name] -= 0.7 * 36_000
+    fair_talk.say(queue, "meanwhile")
+    assert listener.hears_nothing_more(1) == ["before"]
+    leases.has_beaten(queue.name)
+    assert listener.hears(2) == ["before", "meanwhile"]
+
+
+def test_a_queue_that_is_refused_costs_the_leases_of_another_nothing(
+    fair_talk: Conversation,
+) -> None:
+    fair_talk.quicken()
+    refused, other = fair_talk.queue("a-refused"), fair_talk.queue("b-other")
+    listener = Listener(fair_talk, refused, other, answer=None)
+    fair_talk.say(refused, 1)
+    fair_talk.say(other, 2)
+    listener.hears(2)
+    fair_talk.redis.delete(f"{fair_talk.base(refused)}cons")
+    fair_talk.redis.set(f"{fair_talk.base(refused)}cons", "of another type")
+    fair_talk.hears_beats(other, 3)
+    assert fair_talk.leases(other) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -120,3 +121,24 @@ def test_a_soft_shutdown_lets_a_job_end_that_needs_no_longer(world: World) -> No
     first.wait(30)
     world.start("short", concurrency=1)
     world.check("short", once=("short",))
+
+
+def test_a_job_that_was_handed_to_a_process_when_the_connection_broke_runs_once(
+    world: World,
+) -> None:
+    """Celery forgets it: the process has not told to have begun. It begins all the same."""
+    worker = world.start("handed", concurrency=1)
+    (child,) = worker.children
+    os.kill(child, signal.SIGSTOP)
+    world.publish("nap", "handed", queue="handed")
+    is_held(world, "handed", 1)
+    world.redis.client_kill_filter(_type="normal", skipme=True)
+    world.redis.client_kill_filter(_type="pubsub")
+    eventually(lambda: "Connection to broker lost" in worker.log, says="it has noticed")
+    world.start("handed", concurrency=1)
+    world.beats("handed", world.options["lost_after"])
+    assert world.runs("handed") == []
+    os.kill(child, signal.SIGCONT)
+    world.check("handed", once=("handed",))
+    assert world.runs("handed") == [child]
+    world.serves("handed", "handed-next")
