@@ -50,6 +50,7 @@ local function release_due()
 end
 
 local function trim(class)
+    if redis.call('EXISTS', key(class, 'park')) == 0 then return end
     local roots = redis.call(
         'ZRANGEBYSCORE', key(class, 'park'), '-inf', get(class .. 'v'), 'LIMIT', 0, 10
     )
@@ -96,9 +97,8 @@ local function weight_of(root)
 end
 
 local function record(lease, element)
-    set('lease_seq', get('lease_seq') + 1)
     set('inflight', get('inflight') + 1)
-    local id = string.format('%.0f', get('lease_seq'))
+    local id = string.format('%.0f', redis.call('HINCRBY', base .. 'meta', 'lease_seq', 1))
     redis.call(
         'HSET', leases_of(consumer), 'm' .. id, element, 'f' .. id, facts_text(lease),
         'request', request .. ' ' .. id
@@ -120,7 +120,7 @@ local function dispatch(class)
     local tag = start_of(class, root, side, score) + lease.charged / tonumber(lease.weight)
     add_to_clock(class, side, floor, lease.charged)
     local id = consumer ~= '' and record(lease, element) or '0'
-    redis.call('LPOP', list_of(class, root))  -- once it is leased: an error undoes no write
+    redis.call('LTRIM', list_of(class, root), 1, -1)  -- once it is leased: an error undoes no write
     if redis.call('EXISTS', list_of(class, root)) == 0 then
         if side == 'ring' then redis.call('ZREM', key(class, 'ring'), root) end
         drained(class, root, tag)
