@@ -36,8 +36,8 @@ from jobmonitor.failpoints import reach
 from jobmonitor.job import LOGGER, Identity, RunningJob
 from jobmonitor.job_log import JobLog
 from jobmonitor.outcomes import Outcomes
+from jobmonitor.records import soft_limit
 from jobmonitor.records.attempt_writes import AttemptWrites
-from jobmonitor.records.database import soft_limit_held_back
 from jobmonitor.records.store import Delivery, Ending, Report, Store, Turn, patiently
 from jobmonitor.redaction import Redactor, words
 from jobmonitor.settings import Settings
@@ -84,7 +84,7 @@ class Execution:
         """
         number = number_of(task.request)
         delivery = self._delivery(task, number or 1)
-        with soft_limit_held_back():  # from the claim on, `after` must know the job
+        with soft_limit.held_back():  # from the claim on, `after` must know the job
             claimed = self._claim(task, delivery, is_known=number is not None)
             if claimed.verdict not in {"run", "mine", "continue"}:
                 return self._refuse(task, claimed)
@@ -276,7 +276,7 @@ class Execution:
 
     # -- record the end --------------------------------------------------------------------
 
-    @soft_limit_held_back()
+    @soft_limit.held_back()
     def _finish(self, task: Any, job: RunningJob, ending: Ending) -> None:
         """Store the end; it is on disk when this returns. Raises Ignore where fenced out."""
         job.active = False

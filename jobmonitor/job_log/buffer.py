@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from itertools import islice
 
 from jobmonitor.errors import DatabaseUnavailable
-from jobmonitor.records.database import TRANSIENT_ERRORS, soft_limit_held_back
+from jobmonitor.records import soft_limit
+from jobmonitor.records.database import TRANSIENT_ERRORS
 from jobmonitor.records.logs import NewLine
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Buffer:
 
     def _write_all(self) -> None:
         """Write in order; a line leaves the buffer when it is written, or refused for good."""
-        with unheard(), soft_limit_held_back(), self._writing:
+        with unheard(), soft_limit.held_back(), self._writing:
             while True:
                 with self.lock:
                     batch = list(islice(self._lines, _AT_ONCE))

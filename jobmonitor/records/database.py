@@ -7,7 +7,6 @@ statement is one round trip.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import PoolProxiedConnection
 
 from jobmonitor.errors import (
     ConfigurationError,
@@ -34,7 +34,8 @@ from jobmonitor.errors import (
     NotMigrated,
     QueryRefused,
 )
-from jobmonitor.records import prepared
+from jobmonitor.records import prepared, soft_limit
+from jobmonitor.records.prepared import is_at_rest
 
 #: what a broken or missing connection raises; a statement that met it may be tried again
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -49,7 +50,6 @@ _FOR_EVERY_JOB = frozenset({"create", "claim_pending", "finish_running", "finish
 _VERSION_TABLE = "jobmonitor_version"
 _LONGEST_WAIT = 30.0
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_can_mask = hasattr(signal, "pthread_sigmask") and hasattr(signal, "SIGUSR1")
 
 
 @cache
@@ -69,6 +69,8 @@ class Database:
         self.url = _readable(_with_driver(url))
         self._pool_size = pool_size
         self._engine: Engine | None = None
+        self._idle: list[PoolProxiedConnection] = []
+        self._of_parent: list[PoolProxiedConnection] = []
         self._pid = 0
         self._begin_anew()
         _databases.add(self)
@@ -76,6 +78,8 @@ class Database:
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._free = threading.Semaphore(self._pool_size)
+        self._of_parent += self._idle  # after a fork: neither used nor closed here
+        self._idle = []
         self._here = threading.local()
 
     @property
@@ -104,42 +108,54 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait until this thread or greenlet may have a connection; not where it has one."""
+        self._take_turn()
+        try:
+            yield
+        finally:
+            self._end_turn()
+
+    def _take_turn(self) -> None:
         depth = getattr(self._here, "depth", 0)
         if not depth and not self._free.acquire(timeout=_LONGEST_WAIT):
             busy = TimeoutError(f"all {self._pool_size} connections of this process are in use")
             raise DatabaseUnavailable(self.address, busy)
         self._here.depth = depth + 1
-        try:
-            yield
-        finally:
-            self._here.depth = depth
-            if not depth:
-                self._free.release()
 
-    @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+    def _end_turn(self) -> None:
+        self._here.depth -= 1
+        if not self._here.depth:
+            self._free.release()
+
+    def connection(self) -> Loan:
         """Lend a connection in autocommit; a broken one is thrown away.
 
         Raises DatabaseUnavailable where no connection can be made or it breaks meanwhile,
         NotMigrated where the tables are missing.
         """
-        with soft_limit_held_back(), self._turn():
-            try:
-                pooled = self.engine.raw_connection()
-            except Exception as error:
-                cause = getattr(error, "orig", None) or error
-                raise DatabaseUnavailable(self.address, cause) from error
-            try:
-                yield pooled.driver_connection  # type: ignore[misc]
-            except TRANSIENT_ERRORS:
-                raise
-            except CONNECTION_ERRORS as error:
-                pooled.invalidate()
-                raise DatabaseUnavailable(self.address, error) from error
-            except _MISSING as error:
-                raise self._misfit() from error
-            finally:
-                _return(pooled)
+        return Loan(self)
+
+    def _check_out(self) -> PoolProxiedConnection:
+        """Take the connection that was used last: the pool would look at it for long."""
+        engine = self.engine
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        try:
+            return engine.raw_connection()
+        except Exception as error:
+            cause = getattr(error, "orig", None) or error
+            raise DatabaseUnavailable(self.address, cause) from error
+
+    def _check_in(self, pooled: PoolProxiedConnection) -> None:
+        """Keep a connection for the next, unless it broke or is inside a transaction."""
+        connection: Any = pooled.driver_connection
+        if connection is not None and is_at_rest(connection):
+            self._idle.append(pooled)
+            return
+        if connection is not None:
+            pooled.invalidate()
+        pooled.close()
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
@@ -153,7 +169,7 @@ class Database:
 
         Raises QueryRefused where a statement takes longer than `limit` seconds.
         """
-        with soft_limit_held_back(), self._turn():
+        with soft_limit.held_back(), self._turn():
             try:
                 with self.engine.connect() as connection, _limited(connection, limit):
                     yield connection
@@ -195,8 +211,50 @@ class Database:
     def close(self) -> None:
         """Close the pool of this process."""
         if self._engine is not None and self._pid == os.getpid():
+            while self._idle:
+                self._idle.pop().close()
             self._engine.dispose()
         self._engine = None
+
+
+class Loan:
+    """One connection of a `Database`, for the time of a with block."""
+
+    __slots__ = ("_database", "_pooled")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> psycopg.Connection[Any]:
+        soft_limit.hold_back()
+        try:
+            self._database._take_turn()
+            try:
+                self._pooled = self._database._check_out()
+            except BaseException:
+                self._database._end_turn()
+                raise
+        except BaseException:
+            soft_limit.let_go()
+            raise
+        return self._pooled.driver_connection  # type: ignore[return-value]
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        database = self._database
+        is_broken = isinstance(error, CONNECTION_ERRORS) and not isinstance(
+            error, TRANSIENT_ERRORS
+        )
+        try:
+            if is_broken:
+                self._pooled.invalidate()
+            database._check_in(self._pooled)
+        finally:
+            database._end_turn()
+            soft_limit.let_go()
+        if is_broken and error is not None:
+            raise DatabaseUnavailable(database.address, error) from error
+        if isinstance(error, _MISSING):
+            raise database._misfit() from error
 
 
 def fetch(
@@ -296,32 +354,6 @@ def _limited(connection: Connection, limit: float | None) -> Iterator[None]:
     finally:
         if not connection.invalidated:
             connection.exec_driver_sql("RESET statement_timeout")
-
-
-def _return(pooled: Any) -> None:
-    connection = pooled.driver_connection
-    if connection is not None and not connection.closed:
-        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            pooled.invalidate()
-    elif connection is not None:
-        pooled.invalidate()
-    pooled.close()
-
-
-@contextmanager
-def soft_limit_held_back() -> Iterator[None]:
-    """Keep Celery's soft time limit (SIGUSR1) out of a statement: it would break it.
-
-    It is delivered when the statement has ended.
-    """
-    if not _can_mask or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _after_fork() -> None:

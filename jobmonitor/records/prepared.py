@@ -37,7 +37,12 @@ _prepared: WeakKeyDictionary[Connection[Any], dict[str, Callable[[Any], list[Any
 
 def can_execute(connection: Connection[Any]) -> bool:
     """Say whether a wait may stop this thread, and a second try breaks no transaction."""
-    return connection.pgconn.transaction_status == TransactionStatus.IDLE and waits_in_c()
+    return is_at_rest(connection) and waits_in_c()
+
+
+def is_at_rest(connection: Connection[Any]) -> bool:
+    """Say whether it is open and outside a transaction."""
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
 
 def waits_in_c() -> bool:
