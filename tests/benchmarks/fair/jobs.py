@@ -1,7 +1,7 @@
 """The app of these benchmarks: plain Celery on one of four brokers, and jobs that sleep.
 
-No record, no jobmonitor in the worker: what is measured is the transport alone. The charge is
-therefore the time from delivery to acknowledgement.
+No record, no jobmonitor in the worker: what is measured is the transport alone. All it is told
+beside is when a job begins, as a worker with jobmonitor tells it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from celery import Celery
 #: our transport, ours charging by count, and Celery's own at two prefetch multipliers
 KINDS = ("fair", "count", "plain-1", "plain-4")
 _SCHEMES = {"fair": "fair-redis", "count": "count-redis"}
+_TELLING = "tests.benchmarks.fair.telling:Telling"
 _TRACE = "BENCH_TRACE"
 
 
@@ -34,10 +35,11 @@ def make_app(kind: str, url: str) -> Celery:
         worker_prefetch_multiplier=4 if kind == "plain-4" else 1,
         broker_connection_retry_on_startup=True,
     )
-    app.task(nap, name="nap", shared=False)
-    app.task(nap, name="long_nap", shared=False)
-    app.task(compute, name="compute", shared=False)
-    app.task(nothing, name="nothing", shared=False)
+    tells = {"Request": _TELLING} if scheme != "redis" else {}
+    app.task(nap, name="nap", shared=False, **tells)
+    app.task(nap, name="long_nap", shared=False, **tells)
+    app.task(compute, name="compute", shared=False, **tells)
+    app.task(nothing, name="nothing", shared=False, **tells)
     return app
 
 

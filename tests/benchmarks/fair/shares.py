@@ -99,7 +99,7 @@ def lognormal(world: World) -> Iterator[Row]:
     most, busy = Row("   greatest share / fair share"), Row(_BUSY)
     length = Row(f"   window, s (bounds of theory: {_window_of_theory(costs):.0f})")
     for kind in KINDS:
-        lasts = seconds(kind, 75)
+        lasts = seconds(kind, 120)
         with world.arena(kind) as arena:
             window = _observe(arena, _fifty(costs, lasts), lasts)
         shares = [window.service.get(root, 0.0) for root in costs]
