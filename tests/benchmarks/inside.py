@@ -9,6 +9,7 @@ import psutil
 
 from jobmonitor.job import Identity, RunningJob
 from tests.benchmarks.world import World
+from tests.brokers import left_in
 from tests.waiting import eventually
 
 
@@ -41,9 +42,7 @@ def memory_mb(world: World, kind: str, jobs: int) -> float:
             with world.app(kind) as module:
                 for number in range(jobs):
                     module.nothing.delay(number)
-            eventually(
-                lambda: not client.llen("celery") and not client.hlen("unacked"), within=120
-            )
+            eventually(lambda: not left_in(client), within=120)
             main = psutil.Process(worker.pid)
             family = [main, *main.children(recursive=True)]
             return float(sum(one.memory_full_info().pss for one in family)) / 2**20
