@@ -6,19 +6,20 @@ main thread alone, so only there something is done, and once, however deep the c
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 _can_mask = hasattr(signal, "pthread_sigmask") and hasattr(signal, "SIGUSR1")
-_main = threading.main_thread()
 
 
 class _Held:
-    """How often it is held back now in the main thread, and what was masked before."""
+    """How often it is held back now, by which main thread, and what was masked before."""
 
     depth = 0
+    by = 0
     before: Collection[int] = ()
 
 
@@ -27,6 +28,7 @@ def hold_back() -> None:
     if not _is_main():
         return
     if not _Held.depth:
+        _Held.by = threading.get_ident()
         _Held.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     _Held.depth += 1
 
@@ -51,4 +53,13 @@ def held_back() -> Iterator[None]:
 
 
 def _is_main() -> bool:
-    return _can_mask and threading.get_ident() == _main.ident
+    return _can_mask and threading.get_ident() == threading.main_thread().ident
+
+
+def _after_fork() -> None:
+    """A child of another thread has that thread as its main one, which holds nothing back."""
+    if _Held.by != threading.get_ident():
+        _Held.depth = 0
+
+
+os.register_at_fork(after_in_child=_after_fork)
