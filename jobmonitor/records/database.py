@@ -49,6 +49,8 @@ _MISSING = (
 _FOR_EVERY_JOB = frozenset({"create", "claim_pending", "finish_running", "finish", "advance"})
 _VERSION_TABLE = "jobmonitor_version"
 _LONGEST_WAIT = 30.0
+#: connections kept beside the pool: a process that runs one job needs one, its log another
+_KEPT = 2
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
@@ -150,10 +152,11 @@ class Database:
     def _check_in(self, pooled: PoolProxiedConnection) -> None:
         """Keep a connection for the next, unless it broke or is inside a transaction."""
         connection: Any = pooled.driver_connection
-        if connection is not None and is_at_rest(connection):
+        is_well = connection is not None and is_at_rest(connection)
+        if is_well and len(self._idle) < _KEPT:
             self._idle.append(pooled)
             return
-        if connection is not None:
+        if connection is not None and not is_well:
             pooled.invalidate()
         pooled.close()
 
