@@ -61,12 +61,12 @@ def test_a_scheduled_job_is_in_the_memory_of_a_worker(
     """On the fair transport it is not: it waits in Redis."""
     worker = start_worker(concurrency=1)
     result = shop.traced.apply_async(("much later",), countdown=600)
-    inspect = shop.app.control.inspect([f"{worker.name}@test"], timeout=10, limit=1)
+    inspect = shop.app.control.inspect([f"{worker.name}@test"], timeout=2, limit=1)
 
     def held() -> list[str]:
         found = (inspect.scheduled() or {}).values()
         return [entry["request"]["id"] for entries in found for entry in entries]
 
-    eventually(lambda: held() == [result.id], within=20)
+    eventually(lambda: held() == [result.id], within=40)
     queried = inspect.query_task(result.id)
     assert [state for (state, _) in queried[f"{worker.name}@test"].values()] == ["scheduled"]
