@@ -29,6 +29,8 @@ from jobmonitor.transport.scripts import script
 logger = logging.getLogger(__name__)
 #: seconds; a BRPOP that waits for no time waits for ever
 _SHORTEST = 0.001
+#: seconds; a token is a hint that may be lost, so nobody waits for one longer
+_LONGEST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,13 @@ class Taking:
         )
 
     def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
-        longest = self.brpop_timeout if timeout is None else timeout
+        asked = self.brpop_timeout if timeout is None else timeout
+        longest = min(asked or _LONGEST, _LONGEST)
         if self._due_in >= 0:
-            longest = min(longest or self._due_in / 1000, max(self._due_in / 1000, _SHORTEST))
+            longest = min(longest, max(self._due_in / 1000, _SHORTEST))
         keys = [f"{base_of(self.global_keyprefix, queue)}wake" for queue in fair]
         keys += self._stock_keys(stock)
-        self._send(Asked(None, settled=self._settled_now()), ("BRPOP", *keys, longest or 0))
+        self._send(Asked(None, settled=self._settled_now()), ("BRPOP", *keys, longest))
 
     def _stock_keys(self: Any, stock: list[str]) -> list[str]:
         return [

@@ -25,7 +25,7 @@ def test_a_task_that_said_early_never_runs_twice(
     verbs: Verbs, died: dict[str, Any], task: str
 ) -> None:
     result = died[task]
-    job = verbs.jobs.wait_for(result.id, timeout=20)
+    job = verbs.jobs.wait_for(result.id, timeout=60)
     assert (job.has_errors, job.attempt, job.lost) == (True, 1, 1)
     assert "exitcode 3" in job.error
     assert verbs.lines(result.id, "run") == ["run"]
@@ -37,9 +37,9 @@ def test_any_other_task_runs_again_when_its_process_dies(
     verbs: Verbs, died: dict[str, Any], task: str
 ) -> None:
     result = died[task]
-    job = verbs.jobs.wait_for(result.id, timeout=20)
+    job = verbs.jobs.wait_for(result.id, timeout=60)
     assert (job.has_errors, job.attempt, job.lost, job.result) == (False, 2, 1, "die")
-    assert result.get(timeout=20) == "die"
+    assert result.get(timeout=60) == "die"
 
 
 def test_the_worker_names_the_tasks_that_now_run_again_and_no_others(
