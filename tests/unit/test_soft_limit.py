@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import pytest
@@ -39,27 +40,50 @@ def test_a_limit_that_comes_inside_comes_after_the_outermost_block() -> None:
         os.kill(os.getpid(), signal.SIGUSR1)
 
 
-def test_what_was_masked_before_stays_masked() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+def test_it_is_held_back_where_another_thread_takes_the_signal() -> None:
+    done = []
+    with another_thread(), pytest.raises(LimitError):
+        with soft_limit.held_back():
+            signal_arrives()
+            done.append("inside")
+        done.append("outside")
+    assert done == ["inside"]
+
+
+def test_it_is_held_back_whoever_handles_it_by_then() -> None:
     with soft_limit.held_back():
         pass
-    assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, set())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-
-
-def test_another_thread_masks_nothing_and_ends_no_block_of_the_main_one() -> None:
-    masked = []
-
-    def look() -> None:
-        with soft_limit.held_back():
-            masked.append(signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, set()))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
+    came = []
+    signal.signal(signal.SIGUSR1, lambda number, frame: came.append(number))
     with soft_limit.held_back():
-        assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, set())
-    assert masked == [False]
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert came == []
+    assert came == [signal.SIGUSR1]
+
+
+def test_a_block_of_another_thread_holds_back_nothing() -> None:
+    inside, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with soft_limit.held_back():
+            inside.set()
+            ended.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    try:
+        with pytest.raises(LimitError):
+            signal_arrives()
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_process_without_a_handler_is_left_as_it_is() -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    with soft_limit.held_back():
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
 
 
 def test_a_child_that_another_thread_forked_holds_back_too() -> None:
@@ -69,17 +93,50 @@ def test_a_child_that_another_thread_forked_holds_back_too() -> None:
         reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
-            with soft_limit.held_back():
-                held = signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, set())
-            os.write(writing, b"held" if held else b"open")
+            os.write(writing, child_of_a_thread())
             os._exit(0)
         os.waitpid(pid, 0)
         os.close(writing)
-        answers.append(os.read(reading, 10))
+        answers.append(os.read(reading, 20))
         os.close(reading)
 
     with soft_limit.held_back():
         thread = threading.Thread(target=fork)
         thread.start()
         thread.join()
-    assert answers == [b"held"]
+    assert answers == [b"held, then told"]
+
+
+def child_of_a_thread() -> bytes:
+    held = b"open"
+    try:
+        with soft_limit.held_back():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            held = b"held"
+    except LimitError:
+        return held + b", then told"
+    return held
+
+
+@contextmanager
+def another_thread() -> Iterator[None]:
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def signal_arrives() -> None:
+    """Signal this process, and come back when a thread of it was interrupted by that."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.read(reading, 1)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
