@@ -13,6 +13,7 @@ import redis
 from kombu.utils.objects import cached_property
 
 from jobmonitor.transport.fair_queue import FairQueue
+from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.leases import Leases
 from jobmonitor.transport.options import NAMES, check
 from jobmonitor.transport.process import leases_of
@@ -37,6 +38,12 @@ class FairChannel(Taking):
     #: seconds between two beats of the leases, and without one until they are lost
     beat_every = 5.0
     lost_after = 30.0
+    #: when low roots have their turn (gate.py): slots kept free, None for an eighth of all; and
+    #: seconds of calm, that a normal message may wait in it, until a low root becomes normal
+    low_reserve: int | None = None
+    low_calm = 5.0
+    low_patience = 0.1
+    low_longest_wait: float | None = 3 * 3600.0
     #: whether its connection broke: what it delivered may still run
     is_broken = False
     _fair_client: redis.Redis | None = None
@@ -76,8 +83,18 @@ class FairChannel(Taking):
     def fair_queue(self: Any, queue: str) -> FairQueue:
         """Return a fair queue of this server."""
         return FairQueue(
-            self.fair_client, queue, prefix=self.global_keyprefix, floor=self.fair_floor
-        )
+            self.fair_client, queue, prefix=self.global_keyprefix, floor=self.fair_floor,
+            gate=self.low_gate,
+        )  # fmt: skip
+
+    @property
+    def low_gate(self: Any) -> LowGate:
+        """When low roots have their turn; its times are ms."""
+        longest = self.low_longest_wait
+        return LowGate(
+            self.low_reserve, self.low_calm * 1000, self.low_patience * 1000,
+            None if longest is None else longest * 1000,
+        )  # fmt: skip
 
     # -- publishing ------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from typing import Any
 HEADER = "jobmonitor"
 #: on Redis a lower number goes first: this one goes last
 LOWEST_PRIORITY = 9
+#: kombu's steps of priorities on Redis, without the one that stands for the low class
+STEPS = (0, 3, 6)
 _LIGHTEST, _HEAVIEST = 0.001, 1_000.0
 
 
@@ -46,6 +48,14 @@ def due_of(message: Mapping[str, Any]) -> float | None:
     except (TypeError, ValueError, OverflowError, OSError):
         return None
     return due if math.isfinite(due) else None
+
+
+def step_of(message: Mapping[str, Any]) -> int:
+    """Read the step of its priority: within its root, lower ones go first."""
+    priority = _mapping(message.get("properties")).get("priority")
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        return 0
+    return max(step for step in STEPS if step <= max(priority, 0))
 
 
 def is_low(message: Mapping[str, Any]) -> bool:

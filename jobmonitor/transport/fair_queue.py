@@ -7,13 +7,14 @@ Every verb is one script: it happens as a whole or not at all.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import redis
 
+from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.keys import base_of
 from jobmonitor.transport.scripts import script
 
@@ -23,6 +24,8 @@ REMEMBERED = 600_000
 LOST_AFTER = 30_000.0
 PASS_EVERY = 5_000.0
 _ROOTS_AT_ONCE = 1_000
+#: how many messages one call moves where it has to touch each
+MOVED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,19 @@ class FairQueue:
         *,
         prefix: str = "",
         floor: float = 0.05,
+        gate: LowGate | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """`floor` is the share of the roots served before; `clock` replaces the server's."""
         self.base = base_of(prefix, name)
         self._client = client
         self._floor = floor
+        self._gate = gate or LowGate()
         self._clock = clock
 
     def publish(
         self, payload: str, *, id: str, producer: str, number: int, root: str,
-        again: bool = False, low: bool = False, weight: float | None = None,
+        again: bool = False, low: bool = False, step: int = 0, weight: float | None = None,
         due: float | None = None,
     ) -> bool:  # fmt: skip
         """Put a message behind the others of its root; False: `again` found it published.
@@ -70,17 +75,18 @@ class FairQueue:
         """
         arguments = publish_arguments(
             payload, id=id, producer=producer, number=number, root=root, again=again, low=low,
-            weight=weight, due=due, now=self._now,
+            step=step, weight=weight, due=due, now=self._now,
         )  # fmt: skip
         return bool(self._run("publish", *arguments))
 
     def take(self, consumer: str | None, request: int) -> tuple[Taken | None, float]:
-        """Take the next message, and say in how many ms the next will be due (-1: none).
+        """Take the next message, and say in how many ms another look is worth it (-1: none).
 
         Without a consumer it is taken for good. The same request again returns the same lease.
         """
-        reply = self._run("take", *take_arguments(consumer, request, self._floor, self._now))
-        return taken_of(reply)
+        arguments = take_arguments(consumer, request, self._floor, self._gate, self._now)
+        taken, look_in, _ = taken_of(self._run("take", *arguments))
+        return taken, look_in
 
     def refresh(self, consumer: str, running: Sequence[tuple[int, float]]) -> None:
         """Charge what has run for longer than was guessed: leases and how long they ran."""
@@ -93,6 +99,10 @@ class FairQueue:
     def requeue(self, consumer: str, lease: int, elapsed: float) -> bool:
         """Give a message back to the front of its root; False: it was not out any more."""
         return bool(self._run("requeue", consumer, lease, elapsed))
+
+    def defer(self, consumer: str, lease: int, delay: float) -> bool:
+        """Give a message back until in `delay` ms; False: it was not out any more."""
+        return bool(self._run("defer", self._now, consumer, lease, delay))
 
     def beat(
         self, consumer: str, held: Iterable[int], *, slots: int = 1,
@@ -109,10 +119,41 @@ class FairQueue:
         """End a consumer: what it holds goes back at once; how much that was."""
         return int(self._run("leave", consumer))
 
+    def move(self, root: str, *, low: bool, at_once: int = MOVED_AT_ONCE) -> int:
+        """Let what waits of a root wait in the other class; how much is left where it was.
+
+        Nothing is, but where some waits in both classes: then it goes on at the next call.
+        """
+        return int(self._run("move", root, _CLASS[low], at_once))
+
+    def hold(self, root: str) -> int:
+        """Let nothing of a root be taken until `release`; how much waits of it."""
+        return int(self._run("hold", self._now, root))
+
+    def release(self, root: str) -> int:
+        """Let what was held be taken again; how much that was."""
+        return int(self._run("release", root))
+
+    def drop(self, root: str) -> int:
+        """Remove what waits of a root, held or not; how much that was."""
+        return int(self._run("drop", root))
+
+    def mark(self, root: str, marks: Mapping[str, str | int]) -> bool:
+        """Say what is to become of messages when they are next; False: nothing waits.
+
+        By job: `low`, it goes to the low class; `normal`, not any more; or a number: copies of
+        that dispatch and of earlier ones are dropped. At most some hundred at once.
+        """
+        return bool(self._run("mark", root, *chain.from_iterable(marks.items())))
+
+    def pause(self, *, on: bool) -> bool:
+        """Let nothing be taken, or let it be taken again; False: so it was before."""
+        return bool(self._run("pause", self._now, int(on)))
+
     def size(self) -> int:
-        """Count what waits and what is due later, without what is leased."""
+        """Count what waits, held or not, and what is due later, without what is leased."""
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.hmget(f"{self.base}meta", "waiting", "low:waiting")
+            pipe.hmget(f"{self.base}meta", "waiting", "low:waiting", "held")
             pipe.zcard(f"{self.base}due")
             waiting, due = pipe.execute()
         return sum(int(count or 0) for count in waiting) + due
@@ -123,7 +164,7 @@ class FairQueue:
         return int(found or 0)
 
     def purge(self) -> int:
-        """Remove what waits and what is due later; how much that was."""
+        """Remove what waits, held or not, and what is due later; how much that was."""
         removed, more = 0, 1
         while more:
             count, more = self._run("purge", _ROOTS_AT_ONCE)
@@ -160,27 +201,28 @@ class FairQueue:
 _PER_CLASS = ("ring", "fresh", "arrived", "park", "infl")
 _WHOLE = (
     *_PER_CLASS, *(f"low:{name}" for name in _PER_CLASS),
-    "weights", "due", "due_messages", "cons", "slots", "suspects", "est", "meta", "wake",
+    "weights", "held", "since", "due", "due_messages", "cons", "slots", "suspects", "est",
+    "meta", "wake",
 )  # fmt: skip
 _CLASS = {False: "normal", True: "low"}
 
 
 def publish_arguments(
     payload: str, *, id: str, producer: str, number: int, root: str, again: bool, low: bool,
-    weight: float | None, due: float | None, now: float | str = "",
+    step: int, weight: float | None, due: float | None, now: float | str = "",
 ) -> tuple[Any, ...]:  # fmt: skip
     """Order what publish.lua wants."""
     return (
-        now, producer, number, int(again), _CLASS[low], root, "" if weight is None else weight,
-        "" if due is None else due, id, payload, REMEMBERED,
+        now, producer, number, int(again), _CLASS[low], step, root,
+        "" if weight is None else weight, "" if due is None else due, id, payload, REMEMBERED,
     )  # fmt: skip
 
 
 def take_arguments(
-    consumer: str | None, request: int, floor: float, now: float | str = ""
+    consumer: str | None, request: int, floor: float, gate: LowGate, now: float | str = ""
 ) -> tuple[Any, ...]:
     """Order what take.lua wants."""
-    return now, consumer or "", request, floor
+    return now, consumer or "", request, floor, *gate.arguments
 
 
 def ack_arguments(
@@ -190,16 +232,16 @@ def ack_arguments(
     return consumer, lease, elapsed, _CLASS[low], root
 
 
-def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float]:
-    """Read what take.lua returned."""
-    if len(reply) == 1:
-        return None, float(reply[0])
-    _, lease, name, root, deliveries, task, payload, guess = reply
+def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float, bool]:
+    """Read what take.lua returned; the last says whether kombu's own lists have messages."""
+    if len(reply) == 2:
+        return None, float(reply[0]), bool(reply[1])
+    _, has_stock, lease, name, root, deliveries, task, payload, guess = reply
     taken = Taken(
         int(lease), _text(root), _text(name) == "low", _text(task), int(deliveries),
         _text(payload), float(guess),
     )  # fmt: skip
-    return taken, -1.0
+    return taken, -1.0, bool(has_stock)
 
 
 def _text(value: bytes | str) -> str:

@@ -9,16 +9,20 @@ arrived         HASH    root in fresh -> virtual time at its arrival
 park            ZSET    root -> tag: nothing waits; work in flight, or ahead of virtual time
 infl            HASH    root -> leases out, while there are any
 r:<root>        LIST    its messages, the next in front, while there are any
+r3: r6: r9:<root>  LIST  those that go behind them: of later priorities, or once low
 low:<the above>         the same of the low class
+since           ZSET    low root -> ms since when its next message waits
+held            ZSET    root -> ms since when nothing of it is taken, while it has messages
+marks:<root>    HASH    job -> low, or the number of the last dispatch of it that is dropped
 weights         HASH    root -> weight, where it is not 1, while the root is known
 due             ZSET    delivery id -> ms when it is due
-due_messages    HASH    delivery id -> its class, weight, root and message
+due_messages    HASH    delivery id -> its class, weight, step, deliveries, root and message
 c:<consumer>    HASH    m<lease> the message, f<lease> the facts; last request; leases missed
 cons            ZSET    consumer -> ms of its last beat, while it lives
 slots           HASH    consumer -> how many messages it runs at once, while it lives
 suspects        HASH    consumer -> its last beat when it was suspected
 est             HASH    task name -> learned ms; as many as there are names
-meta            HASH    virtual times, class clocks, counters, sum of slots, epoch; always
+meta            HASH    virtual times, clocks, counters, sum of slots, traits, epoch; always
 wake            LIST    tokens, hints that a look is worth it; at most one a consumer
 p:<producer>    STRING  its last publish number, for ten minutes
 """

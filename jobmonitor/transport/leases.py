@@ -18,6 +18,7 @@ import redis
 from jobmonitor.failpoints import reach
 from jobmonitor.greenlets import native
 from jobmonitor.transport.fair_queue import FairQueue, Taken, ack_arguments
+from jobmonitor.transport.gate import LowGate
 
 _TAG = "fair:"
 
@@ -74,8 +75,8 @@ class Leases:
     """The leases of this process on one server."""
 
     def __init__(
-        self, client: redis.Redis, consumer: str, *, prefix: str, floor: float, pace: Pace,
-        beat: Callable[[Leases], Any], slots: Callable[[], int] | None = None,
+        self, client: redis.Redis, consumer: str, *, prefix: str, floor: float, gate: LowGate,
+        pace: Pace, beat: Callable[[Leases], Any], slots: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
         """`consumer` names this process; `beat` is called once, before the first take.
 
@@ -83,6 +84,7 @@ class Leases:
         """
         self.consumer = consumer
         self.floor = floor
+        self.gate = gate
         self.prefix = prefix
         self.pace = pace
         self._client = client

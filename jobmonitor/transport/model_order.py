@@ -5,13 +5,14 @@ Every sum is made in the order in which `lua/order.lua` and `lua/take.lua` make 
 
 from __future__ import annotations
 
-from collections import deque
+import re
 
-from jobmonitor.transport.model_roots import Element, Lease, Roots
+from jobmonitor.transport.model_roots import Element, Lease, Roots, Scores
 
 GUESS = 100.0
 MAX_GUESS = 60_000.0
 NEWEST = 0.3
+MOVED_AT_ONCE = 100
 _LOST_LISTS_AT_ONCE = 100
 _TASK = '"task": "'
 
@@ -25,18 +26,29 @@ class Order:
         self.inflight = 0
         self.est: dict[str, float] = {}
         self.weights: dict[str, float] = {}
+        self.held: dict[str, float] = {}
+        self.marks: dict[str, dict[str, str]] = {}
+        #: low root -> since when its next message waits
+        self.since = Scores()
 
-    def enqueue(self, low: bool, root: str, element: Element, *, front: bool = False) -> None:
+    def enqueue(
+        self, low: bool, root: str, element: Element, step: int = 0, *, front: bool = False
+    ) -> None:
         """Put a message to the others of its root, and a root that had none in its place."""
         roots = self.roots[low]
-        waiting = roots.lists.setdefault(root, deque())
-        if front:
-            waiting.appendleft(element)
-        else:
-            waiting.append(element)
-        roots.waiting += 1
-        if len(waiting) > 1:
+        stood = root in roots.lists
+        roots.put(root, element, step, front=front)
+        if root in self.held:
             return
+        roots.waiting += 1
+        if not stood:
+            self.enter(low, root, front=front)
+        if low and (front or len(roots.lists[root][step]) == 1):
+            self.note_since(root)
+
+    def enter(self, low: bool, root: str, *, front: bool = False) -> None:
+        """Let a root that has messages stand in the order."""
+        roots = self.roots[low]
         tag = roots.park.pop(root)
         if tag is not None and tag > roots.v:
             roots.to_ring(root, tag)
@@ -44,6 +56,64 @@ class Order:
             roots.to_ring(root, roots.v + self._jitter())
         else:
             roots.to_fresh(root, self._next())
+
+    def note_since(self, root: str) -> None:
+        """Note since when a low root waits: that of the message that is next."""
+        element = self.roots[True].first(root)
+        if element is not None:
+            self.since.set(root, element.published)
+
+    def length(self, root: str) -> int:
+        """Count what waits of a root in both classes."""
+        return sum(roots.length(root) for roots in self.roots.values())
+
+    def move(self, root: str, low: bool, at_once: int) -> int:
+        """Let what waits of a root wait in the other class; how much is left where it was."""
+        source, target = self.roots[not low], self.roots[low]
+        stood = root in target.lists
+        moved = sum(
+            self._move_step(root, step, low, at_once)
+            for step in sorted(source.lists.get(root, {}))
+        )
+        left = source.length(root)
+        if not moved or root in self.held:
+            return left
+        source.waiting -= moved
+        target.waiting += moved
+        if not left:
+            self.withdraw(not low, root)
+        if not stood:
+            self.enter(low, root)
+        if low or left:
+            self.note_since(root)
+        return left
+
+    def _move_step(self, root: str, step: int, low: bool, at_once: int) -> int:
+        source, target = self.roots[not low], self.roots[low]
+        taken = target.lists.get(root, {})
+        to = 9 if step in taken and not low else step  # behind the others of the root
+        length = len(source.lists[root][step])
+        length = min(length, at_once) if to in taken else length
+        for _ in range(length):
+            target.put(root, source.remove(root, step), to, front=False)
+        return length
+
+    def empty(self, low: bool, root: str) -> int:
+        """Remove what waits of a root in a class; how much that was."""
+        roots = self.roots[low]
+        length = roots.length(root)
+        roots.lists.pop(root, None)
+        self.marks.pop(root, None)
+        if root not in self.held:
+            roots.waiting -= length
+        self.withdraw(low, root)
+        return length
+
+    def promote(self, before: float) -> None:
+        """Let the low root that has waited for longest become normal, if since before."""
+        first = self.since.first()
+        if first is not None and first[0] <= before:
+            self.move(first[1], False, MOVED_AT_ONCE)
 
     def set_weight(self, root: str, weight: float | None) -> None:
         """Note the weight of a known root, where one is given."""
@@ -59,7 +129,7 @@ class Order:
         if found is None:
             return None
         root, side, score = found
-        element = roots.lists[root].popleft()
+        element = roots.remove(root)
         roots.waiting -= 1
         task = task_of(element.payload)
         charged = min(self.est.get(task, GUESS), MAX_GUESS)
@@ -74,6 +144,8 @@ class Order:
         roots.add_to_clock(side, floor, charged)
         if leased:
             self._add(lease, 1)
+        if low:
+            self.note_since(root)
         self._move_on(lease, start + charged / weight)
         return lease
 
@@ -91,7 +163,7 @@ class Order:
         roots = self.roots[low]
         tag = roots.park.of.get(root)
         if tag is not None and tag <= roots.v and root not in roots.infl:
-            self._forget(low, root)
+            self.forget(low, root)
 
     def trim(self) -> None:
         """Forget the first parked roots that virtual time has passed."""
@@ -100,9 +172,10 @@ class Order:
                 self.forget_passed(low, root)
 
     def withdraw(self, low: bool, root: str) -> None:
-        """Take a root whose list is empty out of ring or fresh."""
+        """Take a root out of ring or fresh: its lists are empty, or go elsewhere."""
         roots = self.roots[low]
-        roots.lists.pop(root, None)
+        if low:
+            self.since.pop(root)
         tag = roots.ring.pop(root)
         if tag is None and roots.fresh.pop(root) is not None:
             tag = roots.arrived.pop(root)
@@ -111,7 +184,7 @@ class Order:
 
     def settle_idle(self) -> None:
         """Where nothing waits and nothing runs, the past counts no more."""
-        if self.inflight or not self.count:
+        if self.inflight or not self.count or self.held:
             return
         if any(roots.ring.of or roots.fresh.of for roots in self.roots.values()):
             return
@@ -137,16 +210,44 @@ class Order:
             if first is None:
                 return None
             score, root = first
-            if roots.lists.get(root):
+            if root not in roots.lists:
+                self.withdraw(low, root)
+            elif not self._does_not_stay(low, root):
                 return root, side, score
-            self.withdraw(low, root)
         return None
+
+    def _does_not_stay(self, low: bool, root: str) -> bool:
+        """Do what was said of the message that is next; is it that of another now?"""
+        roots = self.roots[low]
+        element = roots.first(root)
+        job, dispatch = job_of(element.payload if element else "")
+        mark = self.marks.get(root, {}).get(job)
+        if mark is None:
+            return False
+        if mark == "low" and low:
+            self._unmark(root, job)
+        if low if mark == "low" else dispatch > int(mark):
+            return False
+        element = roots.remove(root)
+        roots.waiting -= 1
+        self._unmark(root, job)
+        if mark == "low":
+            self.enqueue(True, root, element)
+        if root not in roots.lists:
+            self.withdraw(low, root)
+        return True
+
+    def _unmark(self, root: str, job: str) -> None:
+        self.marks[root].pop(job)
+        if not self.marks[root]:
+            del self.marks[root]
 
     def _move_on(self, lease: Lease, tag: float) -> None:
         roots, root = self.roots[lease.low], lease.root
-        if not roots.lists[root]:
-            del roots.lists[root]
+        if root not in roots.lists:
             roots.ring.pop(root)
+            if lease.low:
+                self.since.pop(root)
             self._drained(lease.low, root, tag)
         elif lease.side == "fresh":
             roots.to_ring(root, tag)
@@ -155,12 +256,15 @@ class Order:
 
     def _drained(self, low: bool, root: str, tag: float) -> None:
         roots = self.roots[low]
+        if not any(each.lists.get(root) for each in self.roots.values()):
+            self.marks.pop(root, None)
         if root in roots.infl or tag > roots.v:
             roots.park.set(root, tag)
         else:
-            self._forget(low, root)
+            self.forget(low, root)
 
-    def _forget(self, low: bool, root: str) -> None:
+    def forget(self, low: bool, root: str) -> None:
+        """Remember a root of this class no more."""
         self.roots[low].park.pop(root)
         if not self.roots[not low].knows(root):
             self.weights.pop(root, None)
@@ -178,3 +282,12 @@ def task_of(payload: str) -> str:
     _, found, rest = payload.partition(_TASK)
     name, ended, _ = rest.partition('"')
     return name if found and ended else ""
+
+
+def job_of(payload: str) -> tuple[str, int]:
+    """Read a message's job and the number of its dispatch; 0 where its producer wrote none."""
+    _, _, rest = payload.partition('"id": "')
+    job, _, rest = rest.partition('"')
+    _, found, rest = rest.partition('"jobmonitor": {')
+    number = re.search(r'"dispatch": (\d+)', rest) if found else None
+    return job, int(number[1]) if number else 0

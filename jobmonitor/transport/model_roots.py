@@ -87,9 +87,39 @@ class Roots:
     park: Scores = field(default_factory=Scores)
     arrived: dict[str, float] = field(default_factory=dict)
     infl: dict[str, int] = field(default_factory=dict)
-    lists: dict[str, deque[Element]] = field(default_factory=dict)
+    #: root -> step -> its messages, as long as there are any; lower steps go first
+    lists: dict[str, dict[int, deque[Element]]] = field(default_factory=dict)
     clocks: dict[str, float] = field(default_factory=lambda: {"ring": 0.0, "fresh": 0.0})
     waiting: int = 0
+
+    def put(self, root: str, element: Element, step: int, *, front: bool) -> None:
+        """Put a message behind the others of its step, or in front of them."""
+        waiting = self.lists.setdefault(root, {}).setdefault(step, deque())
+        if front:
+            waiting.appendleft(element)
+        else:
+            waiting.append(element)
+
+    def first(self, root: str) -> Element | None:
+        """Find the message of a root that is next."""
+        steps = self.lists.get(root)
+        return steps[min(steps)][0] if steps else None
+
+    def remove(self, root: str, step: int | None = None, index: int = 0) -> Element:
+        """Remove a message; without a step the one that is next."""
+        steps = self.lists[root]
+        step = min(steps) if step is None else step
+        element = steps[step][index]
+        del steps[step][index]
+        if not steps[step]:
+            del steps[step]
+        if not steps:
+            del self.lists[root]
+        return element
+
+    def length(self, root: str) -> int:
+        """Count what waits of a root."""
+        return sum(len(waiting) for waiting in self.lists.get(root, {}).values())
 
     def to_fresh(self, root: str, order: int) -> None:
         """Let a root begin at the end of the new ones."""

@@ -45,7 +45,7 @@ def leases_of(channel: Any) -> Leases:
             "retry": Retry(NoBackoff(), 0),
         }
         _by_server[key] = Leases(
-            client, _name(), prefix=prefix, floor=channel.fair_floor,
+            client, _name(), prefix=prefix, floor=channel.fair_floor, gate=channel.low_gate,
             pace=Pace(channel.beat_every, channel.lost_after), slots=_slots.get(os.getpid()),
             beat=lambda leases: Beat(leases, lambda: redis.Redis(connection_pool=pool)).start(),
         )  # fmt: skip

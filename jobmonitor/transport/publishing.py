@@ -60,6 +60,7 @@ def arguments_of(message: dict[str, Any], tag: DeliveryTag, *, again: bool) -> t
         root=facts.root_of(message),
         again=again,
         low=facts.is_low(message),
+        step=facts.step_of(message),
         weight=facts.weight_of(message),
         due=facts.due_of(message),
     )

@@ -5,6 +5,7 @@ Runs in: producers and consumers.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -14,16 +15,15 @@ import redis
 from redis.exceptions import NoScriptError
 
 _DIRECTORY = Path(__file__).parent / "lua"
-_ORDER_HERE = "-- {order}\n"
+#: where a verb includes a file
+_INCLUDED = re.compile(r"^-- \{(\w+)\}\n", re.MULTILINE)
 
 
 class Script:
     """One verb on the keys of one queue."""
 
     def __init__(self, verb: str) -> None:
-        own = (_DIRECTORY / f"{verb}.lua").read_text("utf-8")
-        order = (_DIRECTORY / "order.lua").read_text("utf-8")
-        self.text = own.replace(_ORDER_HERE, order)
+        self.text = _INCLUDED.sub(lambda found: _read(found[1]), _read(verb))
         self.sha = sha1(self.text.encode()).hexdigest()  # as Redis names it
 
     def run(self, client: redis.Redis, base: str, *arguments: Any) -> Any:
@@ -37,6 +37,10 @@ class Script:
     def load(self, client: redis.Redis) -> None:
         """Let a server know it."""
         client.script_load(self.text)
+
+
+def _read(name: str) -> str:
+    return (_DIRECTORY / f"{name}.lua").read_text("utf-8")
 
 
 @cache

@@ -100,12 +100,13 @@ class Taking:
         leased = queue not in self._without_ack
         request = self.leases.request(queue) if leased else 0
         arguments = take_arguments(
-            self.leases.consumer if leased else None, request, self.leases.floor
-        )
+            self.leases.consumer if leased else None, request, self.leases.floor,
+            self.leases.gate,
+        )  # fmt: skip
         base = base_of(self.global_keyprefix, queue)
         self._send(
             Asked(queue, request, leased, time.monotonic(), self._settled_now(), "take"),
-            ("EVALSHA", script("take").sha, 1, base, *arguments),
+            ("EVALSHA", script("take").sha, 1, base, *arguments, *self._stock_keys([queue])),
         )
 
     def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
@@ -163,7 +164,8 @@ class Taking:
         self.is_broken = False
         if asked.queue is None:
             return self._woken(reply)
-        return self._taken(asked, *taken_of(reply))
+        taken, look_in, _ = taken_of(reply)
+        return self._taken(asked, taken, look_in)
 
     def _reply(self: Any, asked: Asked) -> Any:
         try:
@@ -278,7 +280,7 @@ class Taking:
                 return
         except (Empty, *self.connection_errors):
             return
-        taken, _ = taken_of(reply)
+        taken, _, _ = taken_of(reply)
         if taken is not None and asked.leased:
             self.leases.requeue(self.leases.took(asked.queue, taken))
         elif taken is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.model import Given
 
 CLASSES = ("normal", "low")
@@ -21,20 +22,21 @@ Snapshot = dict[str, Any]
 
 def check_order(before: Snapshot, after: Snapshot, alive: set[str]) -> None:
     """Every message is in one place, every root where it belongs, virtual time goes forward."""
-    assert sorted(_messages(after)) == sorted(alive), "each message is in exactly one place"
+    assert sorted(messages_of(after)) == sorted(alive), "each message is in exactly one place"
     leases = [lease for held in after["leases"].values() for lease in held.values()]
     assert after["inflight"] == len(leases)
     for name in CLASSES:
         roots = after[name]
         ring, fresh, lists = set(roots["ring"]), set(roots["fresh"]), roots["lists"]
         assert not ring & fresh
-        assert ring | fresh == set(lists), "in the order are those that have messages"
-        assert all(lists.values())
+        assert ring | fresh == set(lists) - set(after["held"]), "in the order is what waits"
+        assert all(all(steps.values()) for steps in lists.values())
         assert fresh == set(roots["arrived"])
-        assert roots["waiting"] == sum(len(waiting) for waiting in lists.values())
+        in_order = [lists[root] for root in ring | fresh]
+        assert roots["waiting"] == sum(len(one) for steps in in_order for one in steps.values())
         running = [lease["root"] for lease in leases if lease["low"] == (name == "low")]
         assert roots["infl"] == {root: running.count(root) for root in running}
-        assert not set(roots["park"]) & set(lists), "a root that waits is not parked"
+        assert not set(roots["park"]) & (ring | fresh), "a root that waits is not parked"
         assert set(running) <= ring | set(roots["park"]), "what runs can be charged"
         if after["order"]:
             assert roots["v"] >= before[name]["v"]
@@ -42,10 +44,30 @@ def check_order(before: Snapshot, after: Snapshot, alive: set[str]) -> None:
             assert roots["v"] == 0 and not lists and not roots["park"]
 
 
-def check_took_all(after: Snapshot, now: float) -> None:
-    """Nothing was given: then nothing waits, and nothing is due."""
-    assert not any(after[name]["lists"] for name in CLASSES)
+def check_took_all(after: Snapshot, gate: LowGate, now: float) -> None:
+    """Nothing was given: then nothing waits that may be taken, and nothing is due."""
     assert all(due[0] > now for due in after["due"].values())
+    if after["paused"]:
+        return
+    assert set(after["normal"]["lists"]) <= set(after["held"])
+    if set(after["low"]["lists"]) - set(after["held"]):
+        assert not is_low_load(after, gate, now), "low load, and a low root waits"
+
+
+def check_gave(given: Given, before: Snapshot, gate: LowGate, now: float) -> None:
+    """A low message is only given at low load."""
+    if given.low:
+        assert is_low_load(before, gate, now)
+
+
+def is_low_load(state: Snapshot, gate: LowGate, now: float) -> bool:
+    """Say whether slots are free beyond the reserve, and no normal message waited lately."""
+    slots, waited = state["capacity"], state["normal_waited"]
+    reserve = gate.reserve
+    if reserve is None:
+        reserve = 0 if slots == 1 else -(-slots // 8)
+    is_calm = waited is None or now - waited >= gate.calm
+    return is_calm and (slots == 0 or slots - state["inflight"] > reserve)
 
 
 def check_trimmed(before: Snapshot, after: Snapshot) -> None:
@@ -81,10 +103,16 @@ def check_charged_once(
     assert all(tags_before[root] == tag for root, tag in tags.items() if root in tags_before)
 
 
+def check_dropped(before: Snapshot, gone: set[str]) -> None:
+    """What a take makes vanish was to be dropped."""
+    marked = {job: mark for marks in before["marks"].values() for job, mark in marks.items()}
+    assert all(marked.get(job, "low") != "low" for job in gone)
+
+
 def is_copy_in_front(before: Snapshot, given: Given) -> bool:
     """Say whether what a lease was for waits again because of that lease."""
-    waiting = before["low" if given.low else "normal"]["lists"].get(given.root, [])
-    return any(element[2] == given.lease for element in waiting[:_COPIES_SEARCHED])
+    waiting = before["low" if given.low else "normal"]["lists"].get(given.root, {})
+    return any(element[2] == given.lease for element in waiting.get(0, [])[:_COPIES_SEARCHED])
 
 
 def check_keys_left(keys: dict[str, Any]) -> None:
@@ -98,14 +126,16 @@ def _tags(roots: dict[str, Any]) -> dict[str, float]:
     return {**roots["ring"], **roots["park"]}
 
 
-def _messages(snapshot: Snapshot) -> list[str]:
+def messages_of(snapshot: Snapshot) -> list[str]:
+    """List the messages that are somewhere, by their names."""
     waiting = [
         element[3]
         for name in CLASSES
-        for elements in snapshot[name]["lists"].values()
+        for steps in snapshot[name]["lists"].values()
+        for elements in steps.values()
         for element in elements
     ]
-    due = [kept[4] for kept in snapshot["due"].values()]
+    due = [kept[6] for kept in snapshot["due"].values()]
     leased = [
         lease["element"][3] for held in snapshot["leases"].values() for lease in held.values()
     ]

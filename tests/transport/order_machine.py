@@ -17,15 +17,19 @@ from hypothesis.stateful import (
 )
 
 from jobmonitor.transport.fair_queue import FairQueue
+from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.model import Given, Model
 from tests.transport.order_invariants import (
     check_charged_once,
+    check_dropped,
+    check_gave,
     check_keys_left,
     check_order,
     check_took_all,
     check_trimmed,
     id_of,
     is_copy_in_front,
+    messages_of,
 )
 from tests.transport.server_state import keys_of, server_snapshot
 
@@ -33,6 +37,7 @@ CONSUMERS = ("ann", "bob", "eve")
 _roots = st.sampled_from(["a", "b", "c", "d", "e", "an ö \n%s 7", ""])
 _tasks = st.sampled_from(["app.short", "app.long", "app.ö", None])
 _weights = st.sampled_from([None, None, None, 1, 2, 0.3, 7.5])
+_steps_of_priority = st.sampled_from([0, 0, 0, 3, 6])
 _rarely = st.integers(0, 3).map(lambda number: number == 0)
 #: sevenths and thirds: sums of them differ when they are made in another order
 _elapsed = st.one_of(
@@ -43,6 +48,7 @@ _steps = st.one_of(
     st.sampled_from([0.125, 1_000, 4_999.9, 5_000, 15_001, 31_000, 100_000, -60_000]),
     st.integers(0, 30_000).map(lambda number: number / 3),
 )
+_TIMED = ("publish", "take", "beat", "hold", "defer", "pause")
 _which = st.integers(0, 1_000)
 _consumers = st.sampled_from(CONSUMERS)
 
@@ -65,18 +71,35 @@ class OrderMachine(RuleBasedStateMachine):
         self.alive: set[str] = set()
         self.is_sound = False
 
-    @initialize(floor=st.sampled_from([0.05, 0.05, 0.05, 0.0, 0.3]), backlog=st.booleans())
-    def begin(self, floor: float, backlog: bool) -> None:
-        self.queue = FairQueue(self.client, "jobs", floor=floor, clock=lambda: self.now)
-        self.model = Model(floor=floor)
+    @initialize(
+        floor=st.sampled_from([0.05, 0.05, 0.05, 0.0, 0.3]), backlog=st.booleans(),
+        reserve=st.sampled_from([None, 0, 1, 9]), calm=st.sampled_from([0, 5_000]),
+        longest=st.sampled_from([None, 20_000, 10_000_000]),
+    )  # fmt: skip
+    def begin(
+        self,
+        floor: float,
+        backlog: bool,
+        reserve: int | None,
+        calm: float,
+        longest: float | None,
+    ) -> None:
+        gate = LowGate(reserve, calm, 100, longest)
+        self.open(floor, gate)
+        self.model = Model(floor=floor, gate=gate)
         self.before = self.model.snapshot()
         for root in ("a", "b", "c") if backlog else ():
             self.put(root, "app.short", None, False, False, None, 4)
 
+    def open(self, floor: float, gate: LowGate) -> None:
+        self.queue = FairQueue(
+            self.client, "jobs", floor=floor, gate=gate, clock=lambda: self.now
+        )
+
     def both(self, verb: str, *arguments: Any, **options: Any) -> Any:
         """Do it to both, with the same answer; returns it."""
         self.is_sound = False
-        timed = (self.now,) if verb in ("publish", "take", "beat") else ()
+        timed = (self.now,) if verb in _TIMED else ()
         expected = getattr(self.model, verb)(*timed, *arguments, **options)
         found = getattr(self.queue, verb)(*arguments, **options)
         if verb == "take":
@@ -90,12 +113,13 @@ class OrderMachine(RuleBasedStateMachine):
     @rule(
         root=_roots, task=_tasks, weight=_weights, low=_rarely, again=_rarely,
         due=st.one_of(st.none(), st.none(), _steps), count=st.integers(1, 3),
+        step=_steps_of_priority,
     )  # fmt: skip
     def publish(
         self, root: str, task: str | None, weight: float | None, low: bool, again: bool,
-        due: float | None, count: int,
+        due: float | None, count: int, step: int,
     ) -> None:  # fmt: skip
-        self.put(root, task, weight, low, again, due, count)
+        self.put(root, task, weight, low, again, due, count, 0 if low else step)
 
     @rule(count=st.integers(5, 15))
     def publish_many_roots(self, count: int) -> None:
@@ -105,16 +129,20 @@ class OrderMachine(RuleBasedStateMachine):
 
     def put(
         self, root: str, task: str | None, weight: float | None, low: bool, again: bool,
-        due: float | None, count: int,
+        due: float | None, count: int, step: int = 0,
     ) -> None:  # fmt: skip
         for _ in range(count):
             self.published += 1
             name = f"m{self.published}"
-            payload = {"id": name} if task is None else {"task": task, "id": name}
+            payload: dict[str, Any] = (
+                {"id": name} if task is None else {"task": task, "id": name}
+            )
+            if self.published % 3:
+                payload["jobmonitor"] = {"dispatch": self.published % 3}
             self.last_publish = {
                 "payload": json.dumps(payload), "id": name, "producer": "paul",
                 "number": self.published, "root": root, "weight": weight, "low": low,
-                "due": None if due is None else self.now + due,
+                "step": step, "due": None if due is None else self.now + due,
             }  # fmt: skip
             # the first attempt may not have arrived, then the repeated one is the first
             assert self.both("publish", **self.last_publish, again=again)
@@ -130,8 +158,11 @@ class OrderMachine(RuleBasedStateMachine):
     @rule(consumer=_consumers, is_lost=_rarely)
     def take(self, consumer: str, is_lost: bool) -> None:
         self.requests[consumer] += 1
-        self.receive(consumer, is_lost)
-        check_trimmed(self.before, self.model.snapshot())
+        given = self.receive(consumer, is_lost)
+        if given:
+            check_gave(given, self.before, self.model.gate, self.now)
+        if not self.before["paused"]:
+            check_trimmed(self.before, self.model.snapshot())
 
     @rule(consumer=_consumers)
     def take_the_last_again(self, consumer: str) -> None:
@@ -139,19 +170,27 @@ class OrderMachine(RuleBasedStateMachine):
 
     def receive(self, consumer: str, is_lost: bool) -> Given | None:
         given, _ = self.both("take", consumer, self.requests[consumer])
+        self.forget_dropped(given)
         if given is None:
-            check_took_all(self.model.snapshot(), self.now)
+            check_took_all(self.model.snapshot(), self.model.gate, self.now)
         else:
             self.ever.append((consumer, given))
             if not is_lost:
                 self.told[consumer][given.lease] = given
         return given
 
+    def forget_dropped(self, given: Given | None) -> None:
+        here = {id_of(given.payload)} if given else set()
+        gone = self.alive - here - set(messages_of(self.model.snapshot()))
+        check_dropped(self.before, gone)
+        self.alive -= gone
+
     @rule()
     def take_for_good(self) -> None:
         given, _ = self.both("take", None, 0)
+        self.forget_dropped(given)
         if given is None:
-            check_took_all(self.model.snapshot(), self.now)
+            check_took_all(self.model.snapshot(), self.model.gate, self.now)
         else:
             self.alive.remove(id_of(given.payload))
 
@@ -206,6 +245,45 @@ class OrderMachine(RuleBasedStateMachine):
     def refresh(self, consumer: str, elapsed: list[float]) -> None:
         held = [*self.told[consumer], 999]
         self.both("refresh", consumer, list(zip(held, elapsed, strict=False)))
+
+    @precondition(lambda self: self.ever)
+    @rule(which=_which, delay=st.sampled_from([0, 500, 20_000]))
+    def defer(self, which: int, delay: float) -> None:
+        consumer, given = self.ever[which % len(self.ever)]
+        self.both("defer", consumer, given.lease, delay)
+        self.told[consumer].pop(given.lease, None)
+
+    # what is said of roots that wait
+
+    @rule(root=_roots, low=st.booleans(), at_once=st.sampled_from([1, 100]))
+    def move(self, root: str, low: bool, at_once: int) -> None:
+        self.both("move", root, low=low, at_once=at_once)
+
+    @rule(root=_roots)
+    def hold(self, root: str) -> None:
+        self.both("hold", root)
+
+    @rule(root=_roots)
+    def release(self, root: str) -> None:
+        self.both("release", root)
+
+    @rule(root=_roots, really=_rarely)
+    def drop(self, root: str, really: bool) -> None:
+        if really:
+            self.both("drop", root)
+            self.alive &= set(messages_of(self.model.snapshot()))
+
+    @rule(
+        root=_roots, back=st.integers(0, 8), step=st.integers(1, 3),
+        mark=st.sampled_from(["low", "low", "normal", 0, 1, 2]),
+    )  # fmt: skip
+    def mark(self, root: str, back: int, step: int, mark: str | int) -> None:
+        numbers = range(max(self.published - back, 1), self.published + 1, step)
+        self.both("mark", root, {f"m{number}": mark for number in numbers})
+
+    @rule(on=_rarely)
+    def pause(self, on: bool) -> None:
+        self.both("pause", on=on)
 
     # consumers
 
@@ -265,12 +343,20 @@ class OrderMachine(RuleBasedStateMachine):
             return
         for consumer in CONSUMERS:
             self.both("leave", consumer)
-        self.now = max([self.now, *(due[0] for due in self.before["due"].values())])
+        self.both("pause", on=False)
+        for root in list(self.before["held"]):
+            self.both("release", root)
+        gate = LowGate(reserve=-100, calm=0)
+        self.open(self.model.floor, gate)
+        self.model.gate = gate
+        latest = [due[0] for due in self.before["due"].values()]
+        self.now = max([self.now, self.before["normal_waited"] or 0, *latest])
         assert self.queue.size() == self.model.size()
         while self.model.size():
             self.requests["ann"] += 1
             given, _ = self.both("take", "ann", self.requests["ann"])
-            self.both("ack", "ann", given.lease, 10, root=given.root, low=given.low)
+            if given:
+                self.both("ack", "ann", given.lease, 10, root=given.root, low=given.low)
         self.both("leave", "ann")
         assert server_snapshot(self.client, self.queue.base) == self.model.snapshot()
         check_keys_left(keys_of(self.client, self.queue.base))

@@ -48,6 +48,12 @@ def server_snapshot(client: redis.Redis, base: str) -> dict[str, Any]:
         "lease_seq": float(meta.get("lease_seq", 0)),
         "est": _floats(keys.get("est", {})),
         "weights": _floats(keys.get("weights", {})),
+        "held": keys.get("held", {}),
+        "held_messages": float(meta.get("held", 0)),
+        "marks": {n[6:]: fields for n, fields in keys.items() if n.startswith("marks:")},
+        "since": keys.get("since", {}),
+        "normal_waited": float(meta["normal_waited"]) if "normal_waited" in meta else None,
+        "paused": "paused_at" in meta,
         "due": {
             id: (at, *_due(keys["due_messages"][id])) for id, at in keys.get("due", {}).items()
         },
@@ -73,7 +79,6 @@ def server_snapshot(client: redis.Redis, base: str) -> dict[str, Any]:
 
 
 def _roots(keys: Mapping[str, Any], meta: Mapping[str, str], prefix: str) -> dict[str, Any]:
-    lists = f"{prefix}r:"
     return {
         "v": float(meta.get(f"{prefix}v", 0)),
         "ring": keys.get(f"{prefix}ring", {}),
@@ -81,15 +86,22 @@ def _roots(keys: Mapping[str, Any], meta: Mapping[str, str], prefix: str) -> dic
         "arrived": _floats(keys.get(f"{prefix}arrived", {})),
         "park": keys.get(f"{prefix}park", {}),
         "infl": _floats(keys.get(f"{prefix}infl", {})),
-        "lists": {
-            name.removeprefix(lists): [_element(text) for text in elements]
-            for name, elements in keys.items()
-            if name.startswith(lists)
-        },
+        "lists": _lists(keys, prefix),
         "ring_clock": float(meta.get(f"{prefix}ring_clock", 0)),
         "fresh_clock": float(meta.get(f"{prefix}fresh_clock", 0)),
         "waiting": float(meta.get(f"{prefix}waiting", 0)),
     }
+
+
+def _lists(keys: Mapping[str, Any], prefix: str) -> dict[str, dict[int, Any]]:
+    found: dict[str, dict[int, Any]] = {}
+    for step in (0, 3, 6, 9):
+        lists = f"{prefix}r{step or ''}:"
+        for name, elements in keys.items():
+            if name.startswith(lists):
+                root = name.removeprefix(lists)
+                found.setdefault(root, {})[step] = [_element(text) for text in elements]
+    return found
 
 
 def _floats(fields: Mapping[str, str]) -> dict[str, float]:
@@ -102,9 +114,10 @@ def _element(text: str) -> tuple[int, int, int, str]:
     return published, deliveries, previous, payload
 
 
-def _due(text: str) -> tuple[bool, float | None, str, str]:
-    name, weight, length, rest = text.split(" ", 3)
-    return name == "low", None if weight == "-" else float(weight), *_split(rest, int(length))
+def _due(text: str) -> tuple[Any, ...]:
+    name, weight, step, deliveries, length, rest = text.split(" ", 5)
+    told = None if weight == "-" else float(weight)
+    return name == "low", told, int(step), int(deliveries), *_split(rest, int(length))
 
 
 def _split(text: str, length: int) -> tuple[str, str]:

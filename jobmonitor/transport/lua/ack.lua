@@ -7,16 +7,22 @@
 --         because of that is withdrawn: what is acknowledged has run
 -- O(log roots).
 -- {order}
+-- {leases}
 local consumer, id, elapsed = ARGV[1], ARGV[2], math.max(tonumber(ARGV[3]), LEAST)
 
 local function withdraw_copy(class, root)
-    local list = list_of(class, root)
+    local list = list_of(class, root, 0)
     for _, element in ipairs(redis.call('LRANGE', list, 0, 9)) do
         local _, _, previous = header_of(element)
         if previous == tonumber(id) then
             redis.call('LREM', list, 1, element)
-            count_waiting(class, -1)
-            if redis.call('EXISTS', list) == 0 then withdraw(class, root) end
+            if is_held(root) then
+                redis.call('HINCRBY', base .. 'meta', 'held', -1)
+                if length_of(NORMAL, root) + length_of(LOW, root) == 0 then unhold(root) end
+            else
+                count_waiting(class, -1)
+            end
+            if not first_list(class, root) then withdraw(class, root) end
             return
         end
     end

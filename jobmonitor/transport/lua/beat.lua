@@ -13,6 +13,7 @@
 -- returns the leases among those held that are not out (any more) for this consumer
 -- O(leases of this consumer + log consumers), a pass at most 100 leases more.
 -- {order}
+-- {leases}
 local now, consumer = clock(ARGV[1]), ARGV[2]
 local LOST_AFTER, PASS_EVERY = tonumber(ARGV[3]), tonumber(ARGV[4])
 local SUSPECTS, AT_ONCE = base .. 'suspects', 100

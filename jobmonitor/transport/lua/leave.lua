@@ -6,6 +6,7 @@
 -- returns how many messages went back
 -- O(leases x log roots).
 -- {order}
+-- {leases}
 local consumer = ARGV[1]
 local ids = lease_ids(consumer)
 for _, number in ipairs(ids) do

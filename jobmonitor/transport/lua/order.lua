@@ -20,7 +20,7 @@ end
 -- meta: read at once, written at once -----------------------------------------------------------
 
 -- The low class stands apart: mostly nothing of it is needed, and each field costs microseconds.
-local FIELDS = {'order', 'inflight', 'weighted', 'v', 'ring_clock', 'fresh_clock', 'waiting'}
+local FIELDS = {'order', 'inflight', 'traits', 'v', 'ring_clock', 'fresh_clock', 'waiting'}
 local LOW_FIELDS = {'low:v', 'low:ring_clock', 'low:fresh_clock', 'low:waiting'}
 local meta, changed = {}, {}
 
@@ -52,11 +52,55 @@ local function save()
     if #values > 0 then redis.call('HSET', base .. 'meta', unpack(values)) end
 end
 
+-- What few queues have costs the others nothing: one field says what is worth a look.
+local WEIGHTED, MARKED, STEPPED, HELD, WITH_LOW, PAUSED = 1, 2, 4, 8, 16, 32
+
+local function has(trait) return bit.band(get('traits'), trait) ~= 0 end
+
+local function add_trait(trait)
+    if not has(trait) then set('traits', get('traits') + trait) end
+end
+
+local function end_trait(trait)
+    if has(trait) then set('traits', get('traits') - trait) end
+end
+
 -- roots, in two classes: the prefix of its keys names a class -----------------------------------
 
 local function key(class, name) return base .. class .. name end
 
-local function list_of(class, root) return base .. class .. 'r:' .. root end
+-- Of a root, lower steps go first; most have only the first list.
+local STEPS = {0, 3, 6, 9}
+
+local function list_of(class, root, step)
+    return base .. class .. (step and step > 0 and 'r' .. step .. ':' or 'r:') .. root
+end
+
+-- The list whose front is next, nil where the root has nothing that waits.
+local function first_list(class, root)
+    for _, step in ipairs(STEPS) do
+        local list = list_of(class, root, step)
+        if redis.call('EXISTS', list) == 1 then return list end
+        if not has(STEPPED) then return nil end
+    end
+end
+
+local function length_of(class, root)
+    local length = redis.call('LLEN', list_of(class, root))
+    if not has(STEPPED) then return length end
+    for _, step in ipairs({3, 6, 9}) do
+        length = length + redis.call('LLEN', list_of(class, root, step))
+    end
+    return length
+end
+
+local function is_held(root) return has(HELD) and redis.call('ZSCORE', base .. 'held', root) end
+
+local function unhold(root)
+    if not has(HELD) or redis.call('ZREM', base .. 'held', root) == 0 then return false end
+    if redis.call('EXISTS', base .. 'held') == 0 then end_trait(HELD) end
+    return true
+end
 
 local function next_order()
     set('order', get('order') + 1)
@@ -85,14 +129,14 @@ local function to_ring(class, root, tag)
 end
 
 local function is_known(class, root)
-    return redis.call('EXISTS', list_of(class, root)) == 1
+    return first_list(class, root)
         or redis.call('ZSCORE', key(class, 'park'), root)
         or redis.call('HEXISTS', key(class, 'infl'), root) == 1
 end
 
 local function forget(class, root)
     redis.call('ZREM', key(class, 'park'), root)
-    if get('weighted') == 1 and not is_known(class == NORMAL and LOW or NORMAL, root) then
+    if has(WEIGHTED) and not is_known(class == NORMAL and LOW or NORMAL, root) then
         redis.call('HDEL', base .. 'weights', root)
     end
 end
@@ -103,11 +147,14 @@ local function set_weight(root, weight)
         redis.call('HDEL', base .. 'weights', root)
     elseif tonumber(weight) then
         redis.call('HSET', base .. 'weights', root, weight)
-        set('weighted', 1)
+        add_trait(WEIGHTED)
     end
 end
 
 local function drained(class, root, tag)
+    if has(MARKED) and not first_list(NORMAL, root) and not first_list(LOW, root) then
+        redis.call('DEL', base .. 'marks:' .. root)
+    end
     if tag > get(class .. 'v') or redis.call('HEXISTS', key(class, 'infl'), root) == 1 then
         redis.call('ZADD', key(class, 'park'), tag, root)
     else
@@ -115,7 +162,7 @@ local function drained(class, root, tag)
     end
 end
 
--- Take a root whose list is empty out of ring or fresh.
+-- Take a root out of ring or fresh: its lists are empty, or go elsewhere.
 local function withdraw(class, root)
     local tag = tonumber(redis.call('ZSCORE', key(class, 'ring'), root))
     if tag then
@@ -124,6 +171,7 @@ local function withdraw(class, root)
         tag = tonumber(redis.call('HGET', key(class, 'arrived'), root))
         redis.call('HDEL', key(class, 'arrived'), root)
     end
+    if class == LOW then redis.call('ZREM', base .. 'since', root) end
     if tag then drained(class, root, tag) end
 end
 
@@ -136,10 +184,8 @@ local function count_waiting(class, change)
     end
 end
 
-local function enqueue(class, root, element, front)
-    local length = redis.call(front and 'LPUSH' or 'RPUSH', list_of(class, root), element)
-    count_waiting(class, 1)
-    if length > 1 then return end
+-- A root that has messages begins to stand in the order; in front where one of them came back.
+local function enter(class, root, front)
     local v = get(class .. 'v')
     local tag = tonumber(redis.call('ZSCORE', key(class, 'park'), root))
     local is_idle = redis.call('HEXISTS', key(class, 'infl'), root) == 0
@@ -152,126 +198,54 @@ local function enqueue(class, root, element, front)
     end
 end
 
+-- Since when a low root waits: that of the message that is next.
+local function note_since(root)
+    local list = first_list(LOW, root)
+    local element = list and redis.call('LINDEX', list, 0)
+    if not element then return end
+    add_trait(WITH_LOW)
+    redis.call('ZADD', base .. 'since', string.match(element, '^%d+'), root)
+end
+
+local function enqueue(class, root, element, step, front)
+    if step > 0 then add_trait(STEPPED) end
+    local stood = has(STEPPED) and first_list(class, root)
+    local length = redis.call(front and 'LPUSH' or 'RPUSH', list_of(class, root, step), element)
+    if is_held(root) then
+        redis.call('HINCRBY', base .. 'meta', 'held', 1)
+        return
+    end
+    count_waiting(class, 1)
+    if length == 1 and not stood then enter(class, root, front) end
+    if class == LOW and (front or length == 1) then note_since(root) end
+end
+
+-- Remove what waits of a root; returns how much that was.
+local function empty(class, root)
+    local length = length_of(class, root)
+    for _, step in ipairs(STEPS) do redis.call('UNLINK', list_of(class, root, step)) end
+    redis.call('DEL', base .. 'marks:' .. root)
+    if is_held(root) then
+        redis.call('HINCRBY', base .. 'meta', 'held', -length)
+    else
+        count_waiting(class, -length)
+    end
+    withdraw(class, root)
+    return length
+end
+
 -- Where nothing waits and nothing runs, the past counts no more.
 local function settle_idle()
     if get('inflight') > 0 or get('order') == 0 then return end
-    if get('waiting') > 0 or get('low:waiting') > 0 then return end
+    if get('waiting') > 0 or get('low:waiting') > 0 or has(HELD) then return end
     redis.call('DEL', key(NORMAL, 'park'), key(LOW, 'park'), base .. 'weights')
+    local is_paused = has(PAUSED)
     for _, fields in ipairs({FIELDS, LOW_FIELDS}) do
         for _, field in ipairs(fields) do
             if get(field) ~= 0 then set(field, 0) end
         end
     end
-end
-
--- elements: "<publish ms> <deliveries> <previous lease>\n<payload>" ------------------------------
-
-local function element_of(published, deliveries, previous, payload)
-    return string.format('%.0f %d %d\n', published, deliveries, previous) .. payload
-end
-
--- published, deliveries, previous lease, where the payload begins
-local function header_of(element)
-    local published, deliveries, previous, rest = string.match(element, '^(%d+) (%d+) (%d+)\n()')
-    return tonumber(published), tonumber(deliveries), tonumber(previous), rest
-end
-
-local function task_of(element)
-    local _, from = string.find(element, '"task": "', 1, true)
-    local upto = from and string.find(element, '"', from + 1, true)
-    return upto and string.sub(element, from + 1, upto - 1) or ''
-end
-
--- leases: two fields each in the consumer's hash, m<lease> the element, f<lease> the facts --------
-
-local function leases_of(consumer) return base .. 'c:' .. consumer end
-
--- Weight and floor are kept as the texts they came as.
-local function facts_text(lease)
-    local class = lease.class == LOW and 'low' or 'normal'
-    return string.format('%.17g', lease.charged) .. ' ' .. lease.weight .. ' ' .. lease.floor
-        .. ' ' .. lease.side .. ' ' .. class .. ' ' .. #lease.task .. ' ' .. lease.task .. lease.root
-end
-
-local function read_lease(consumer, id)
-    local found = redis.call('HGET', leases_of(consumer), 'f' .. id)
-    if not found then return nil end
-    local charged, weight, floor, side, class, length, rest =
-        string.match(found, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%d+) ()')
-    length = tonumber(length)
-    return {
-        charged = tonumber(charged), weight = weight, floor = floor, side = side,
-        class = class == 'low' and LOW or NORMAL,
-        task = string.sub(found, rest, rest + length - 1), root = string.sub(found, rest + length),
-    }
-end
-
-local function add_to_clock(class, side, floor, service)
-    local field = class .. side .. '_clock'
-    if side == 'fresh' then
-        set(field, get(field) + service / (1 - floor))
-    elseif floor > 0 then
-        set(field, get(field) + service / floor)
-    end
-end
-
--- Returns the tag of a root that is parked, nil where it stands in the ring.
-local function charge(lease, elapsed)
-    local service = elapsed - lease.charged
-    local class, amount = lease.class, service / tonumber(lease.weight)
-    add_to_clock(class, lease.side, tonumber(lease.floor), service)
-    lease.charged = elapsed
-    if redis.call('ZSCORE', key(class, 'ring'), lease.root) then
-        redis.call('ZINCRBY', key(class, 'ring'), amount, lease.root)
-        return nil
-    end
-    return tonumber(redis.call('ZINCRBY', key(class, 'park'), amount, lease.root))
-end
-
--- Returns whether nothing of the root is out any more.
-local function end_lease(consumer, id, lease)
-    redis.call('HDEL', leases_of(consumer), 'm' .. id, 'f' .. id)
-    set('inflight', get('inflight') - 1)
-    local count = redis.call('HINCRBY', key(lease.class, 'infl'), lease.root, -1)
-    if count <= 0 then redis.call('HDEL', key(lease.class, 'infl'), lease.root) end
-    return count <= 0
-end
-
-local function put_back(consumer, id, lease)
-    local element = redis.call('HGET', leases_of(consumer), 'm' .. id)
-    local published, deliveries, _, rest = header_of(element)
-    local payload = string.sub(element, rest)
-    enqueue(lease.class, lease.root, element_of(published, deliveries + 1, id, payload), true)
-    end_lease(consumer, id, lease)
-end
-
--- The leases of a consumer, the highest first: put back in this order the oldest is in front.
-local function lease_ids(consumer)
-    local ids = {}
-    for _, field in ipairs(redis.call('HKEYS', leases_of(consumer))) do
-        local id = string.match(field, '^f(%d+)$')
-        if id then ids[#ids + 1] = tonumber(id) end
-    end
-    table.sort(ids, function(one, other) return one > other end)
-    return ids
-end
-
-local function has_slots(consumer, count)
-    local before = tonumber(redis.call('HGET', base .. 'slots', consumer)) or 0
-    if count == before then return end
-    redis.call('HINCRBY', base .. 'meta', 'capacity', count - before)
-    if count == 0 then
-        redis.call('HDEL', base .. 'slots', consumer)
-    else
-        redis.call('HSET', base .. 'slots', consumer, count)
-    end
-end
-
-local function forget_consumer(consumer)
-    has_slots(consumer, 0)
-    redis.call('DEL', leases_of(consumer))
-    redis.call('ZREM', base .. 'cons', consumer)
-    redis.call('HDEL', base .. 'suspects', consumer)
+    if is_paused then add_trait(PAUSED) end
 end
 
 -- Tokens only say that a look is worth it; they are at most as many as there are consumers.

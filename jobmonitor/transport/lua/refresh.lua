@@ -5,6 +5,7 @@
 -- ARGV    consumer, then lease and elapsed ms of each job
 -- O(jobs x log roots).
 -- {order}
+-- {leases}
 local consumer = ARGV[1]
 for index = 2, #ARGV, 2 do
     local id, elapsed = ARGV[index], tonumber(ARGV[index + 1])

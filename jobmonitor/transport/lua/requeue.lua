@@ -6,6 +6,7 @@
 -- returns 1 given back, 0 the lease was not out any more
 -- O(log roots).
 -- {order}
+-- {leases}
 local consumer, id = ARGV[1], ARGV[2]
 local lease = read_lease(consumer, id)
 if not lease then return 0 end

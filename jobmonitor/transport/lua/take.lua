@@ -1,22 +1,39 @@
-#!lua flags=allow-oom
+#!lua flags=allow-oom,allow-cross-slot-keys
 -- Take the next message in the fair order and lease it, in one step.
+--
+-- A low root is looked at when no normal one waits, more slots are free than the reserve, and no
+-- normal message had to wait for some time. One that has waited for too long becomes normal. What
+-- `mark` said of a message is done when it is next: it is dropped, or goes to the low class.
 --
 -- KEYS[1] base
 -- ARGV    now ('' for the server's), consumer ('' takes without a lease), request number (the
---         same again returns the same lease, while it is out), floor (0 to below 1)
--- returns {ms until the next message is due, or -1} or that and
+--         same again returns the same lease, while it is out), floor (0 to below 1), then of the
+--         low class: reserve in slots ('' an eighth of them), ms of calm, ms that a normal message
+--         may wait in the calm, ms until a low root becomes normal ('' never);
+--         then the lists that kombu's own transport has for this queue
+-- returns {ms until another look is worth it: a message is due, or the calm is long enough; or -1,
+--         1 where a list of kombu's own transport has messages for this queue} or the first and
 --         lease, class ('normal', 'low'), root, deliveries before this one, task, payload, and
 --         the ms that were charged for it
--- O(log roots), and O(log due) for each of at most 100 messages that have become due.
+-- O(log roots), and O(log due) for each of at most 100 messages that have become due, O(1) for
+-- each of at most 100 that are dropped or moved.
 -- {order}
+-- {leases}
+-- {classes}
 local now, consumer, request, floor = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local is_new = consumer ~= ''
+local CALM, PATIENCE, LONGEST_LOW = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local AT_ONCE = 100
+
+local function has_stock()
+    return ARGV[9] and redis.call('EXISTS', unpack(ARGV, 9)) > 0 and 1 or 0
+end
 
 local function answer(id, lease, element)
     local _, deliveries, _, rest = header_of(element)
     local class = lease.class == LOW and 'low' or 'normal'
     local charged = string.format('%.17g', lease.charged)
-    return {'-1', id, class, lease.root, deliveries, lease.task, string.sub(element, rest), charged}
+    return {'-1', has_stock(), id, class, lease.root, deliveries, lease.task, string.sub(element, rest), charged}
 end
 
 local function repeated()
@@ -32,16 +49,13 @@ local function repeated()
 end
 
 local function release_due()
-    local ids = redis.call('ZRANGEBYSCORE', base .. 'due', '-inf', now, 'LIMIT', 0, 100)
+    local ids = redis.call('ZRANGEBYSCORE', base .. 'due', '-inf', now, 'LIMIT', 0, AT_ONCE)
     for _, id in ipairs(ids) do
-        local kept = redis.call('HGET', base .. 'due_messages', id)
-        local name, weight, length, rest = string.match(kept or '', '^(%S+) (%S+) (%d+) ()')
-        if name then
-            local root = string.sub(kept, rest, rest + length - 1)
-            local payload = string.sub(kept, rest + length)
-            local class = name == 'low' and LOW or NORMAL
-            enqueue(class, root, element_of(math.floor(now), 0, 0, payload), false)
-            set_weight(root, weight)
+        local later = later_of(redis.call('HGET', base .. 'due_messages', id) or '')
+        if later then
+            local element = element_of(math.floor(now), later.deliveries, 0, later.payload)
+            enqueue(later.class, later.root, element, later.step, false)
+            set_weight(later.root, later.weight)
         end
         redis.call('ZREM', base .. 'due', id)
         redis.call('HDEL', base .. 'due_messages', id)
@@ -65,15 +79,36 @@ local function side_of(class)
     return get(class .. 'ring_clock') < get(class .. 'fresh_clock') and 'ring' or 'fresh'
 end
 
+-- Do what was said of the message that is next; returns whether it is that of another now.
+local function does_not_stay(class, root, list, element)
+    local marks = base .. 'marks:' .. root
+    local job, dispatch = job_of(element)
+    local mark = job and redis.call('HGET', marks, job)
+    if not mark then return false end
+    local is_dropped = mark ~= 'low' and dispatch <= tonumber(mark)
+    if mark == 'low' and class == LOW then redis.call('HDEL', marks, job) end
+    if not is_dropped and (mark ~= 'low' or class == LOW) then return false end
+    redis.call('LTRIM', list, 1, -1)
+    count_waiting(class, -1)
+    redis.call('HDEL', marks, job)
+    if mark == 'low' then enqueue(LOW, root, element, 0, false) end
+    if not first_list(class, root) then withdraw(class, root) end
+    return true
+end
+
 -- A root whose list is empty stands in the order only after a fail-over lost writes.
 local function next_root(class)
-    for _ = 1, 100 do
+    for _ = 1, AT_ONCE do
         local side = side_of(class)
         local first = redis.call('ZRANGE', key(class, side), 0, 0, 'WITHSCORES')
         if not first[1] then return nil end
-        local element = redis.call('LINDEX', list_of(class, first[1]), 0)
-        if element then return first[1], side, tonumber(first[2]), element end
-        withdraw(class, first[1])
+        local list = first_list(class, first[1])
+        local element = list and redis.call('LINDEX', list, 0)
+        if not element then
+            withdraw(class, first[1])
+        elseif not (has(MARKED) and does_not_stay(class, first[1], list, element)) then
+            return first[1], side, tonumber(first[2]), list, element
+        end
     end
 end
 
@@ -93,7 +128,7 @@ local function guess(task)
 end
 
 local function weight_of(root)
-    return get('weighted') == 1 and redis.call('HGET', base .. 'weights', root) or '1'
+    return has(WEIGHTED) and redis.call('HGET', base .. 'weights', root) or '1'
 end
 
 local function record(lease, element)
@@ -109,7 +144,7 @@ local function record(lease, element)
 end
 
 local function dispatch(class)
-    local root, side, score, element = next_root(class)
+    local root, side, score, list, element = next_root(class)
     if not root then return nil end
     count_waiting(class, -1)
     local task = task_of(element)
@@ -120,8 +155,10 @@ local function dispatch(class)
     local tag = start_of(class, root, side, score) + lease.charged / tonumber(lease.weight)
     add_to_clock(class, side, floor, lease.charged)
     local id = consumer ~= '' and record(lease, element) or '0'
-    redis.call('LTRIM', list_of(class, root), 1, -1)  -- once it is leased: an error undoes no write
-    if redis.call('EXISTS', list_of(class, root)) == 0 then
+    redis.call('LTRIM', list, 1, -1)  -- once it is leased: an error undoes no write
+    if class == LOW then note_since(root) end
+    if not first_list(class, root) then
+        if class == LOW then redis.call('ZREM', base .. 'since', root) end
         if side == 'ring' then redis.call('ZREM', key(class, 'ring'), root) end
         drained(class, root, tag)
     elseif side == 'fresh' then
@@ -129,17 +166,60 @@ local function dispatch(class)
     else
         redis.call('ZADD', key(class, 'ring'), tag, root)
     end
+    if class == NORMAL and now - string.match(element, '^%d+') > PATIENCE then
+        meta.normal_waited, changed.normal_waited = string.format('%.17g', now), true
+    end
     return answer(id, lease, element)
+end
+
+-- the low class ---------------------------------------------------------------------------------
+
+local function promote()
+    if not LONGEST_LOW or not has(WITH_LOW) then return end
+    local before = string.format('%.17g', now - LONGEST_LOW)
+    local first = redis.call('ZRANGEBYSCORE', base .. 'since', '-inf', before, 'LIMIT', 0, 1)
+    if first[1] then move(first[1], LOW, NORMAL, AT_ONCE) end
+end
+
+-- Where no slots are known, as before the first beat, none are kept free.
+local function is_reserved()
+    local values = redis.call('HMGET', base .. 'meta', 'capacity', 'normal_waited')
+    local slots = tonumber(values[1]) or 0
+    local reserve = tonumber(ARGV[5]) or (slots == 1 and 0 or math.ceil(slots / 8))
+    local calm_in = CALM - (now - (tonumber(values[2]) or -CALM))
+    return slots > 0 and slots - get('inflight') <= reserve, calm_in
+end
+
+local function dispatch_low()
+    if not has(WITH_LOW) then return nil, -1 end
+    if redis.call('EXISTS', base .. 'since') == 0 then
+        end_trait(WITH_LOW)
+        return nil, -1
+    end
+    local too_few, calm_in = is_reserved()
+    if too_few or calm_in > 0 then return nil, math.max(calm_in, -1) end
+    return dispatch(LOW), -1
+end
+
+local function next_look(calm_in)
+    local first = redis.call('ZRANGE', base .. 'due', 0, 0, 'WITHSCORES')
+    local due_in = first[2] and math.max(tonumber(first[2]) - now, 0) or -1
+    if calm_in < 0 or due_in < 0 then return math.max(calm_in, due_in) end
+    return math.min(calm_in, due_in)
 end
 
 local before = consumer ~= '' and repeated()
 if before then return before end
 release_due()
+if has(PAUSED) then
+    save()
+    return {'-1', has_stock()}
+end
 trim(NORMAL)
 trim(LOW)
-local taken = dispatch(NORMAL) or dispatch(LOW)
+promote()
+local taken, calm_in = dispatch(NORMAL), -1
+if not taken then taken, calm_in = dispatch_low() end
 settle_idle()
 save()
-if taken then return taken end
-local first = redis.call('ZRANGE', base .. 'due', 0, 0, 'WITHSCORES')
-return {first[2] and string.format('%.17g', math.max(tonumber(first[2]) - now, 0)) or '-1'}
+return taken or {string.format('%.17g', next_look(calm_in)), has_stock()}
