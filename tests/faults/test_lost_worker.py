@@ -80,19 +80,19 @@ def test_a_crash_between_finish_and_celerys_tail_loses_no_continuation(
     }
     start_worker(failpoint, concurrency=1)
     if kind == "chain":
-        assert chain(shop.traced.s("first"), shop.traced.si("second"))().get(timeout=20)
+        assert chain(shop.traced.s("first"), shop.traced.si("second"))().get(timeout=60)
         assert trace() == ["first", "second"]
     elif kind == "chord":
         assert (
-            chord([shop.add.s(1, 1), shop.add.s(2, 2)], shop.total.s())().get(timeout=20) == 6
+            chord([shop.add.s(1, 1), shop.add.s(2, 2)], shop.total.s())().get(timeout=60) == 6
         )
         assert trace() == ["total 6"]
     elif kind == "link":
         shop.traced.apply_async(("first",), link=shop.traced.si("second"))
-        eventually(lambda: trace() == ["first", "second"], within=20)
+        eventually(lambda: trace() == ["first", "second"], within=60)
     else:
         shop.fail.apply_async(link_error=shop.on_error.s())
-        eventually(lambda: trace() == ["errback"], within=20)
+        eventually(lambda: trace() == ["errback"], within=60)
     assert (tmp_path / "once").exists()
     left = {"status": ("pending", "running"), "roots_only": False}
     eventually(lambda: not shop.monitor.jobs.find(**left).jobs, says="nothing is left to run")
