@@ -17,6 +17,7 @@
     ├── QueryRefused            a filter or cursor makes no sense
     ├── CheckpointRefused       a checkpoint cannot be stored
     ├── ProgressRefused         a progress report makes no sense
+    ├── MalformedMessage        what came from the broker cannot be delivered
     ├── WorkerLost              the attempt's worker vanished too often
     └── TaskExited              the task raised SystemExit or KeyboardInterrupt
 
@@ -145,6 +146,10 @@ class CheckpointRefused(JobMonitorError):
 
 class ProgressRefused(JobMonitorError):
     """A progress report makes no sense."""
+
+
+class MalformedMessage(JobMonitorError):
+    """What came from the broker cannot be delivered; the sentence says what is wrong."""
 
 
 class WorkerLost(JobMonitorError):

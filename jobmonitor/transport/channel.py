@@ -12,7 +12,9 @@ from typing import Any
 import redis
 from kombu.utils.objects import cached_property
 
-from jobmonitor.transport.fair_queue import FairQueue
+from jobmonitor.errors import MalformedMessage
+from jobmonitor.transport.envelope import FairMessage, raw_of
+from jobmonitor.transport.fair_queue import FairQueue, Taken
 from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.leases import Leases
 from jobmonitor.transport.options import NAMES, check
@@ -21,7 +23,7 @@ from jobmonitor.transport.publishing import DeliveryTag, Numbers, PublishBatch, 
 from jobmonitor.transport.qos import FairQoS
 from jobmonitor.transport.refusals import refusing
 from jobmonitor.transport.scripts import script
-from jobmonitor.transport.taking import Taking, raw_of
+from jobmonitor.transport.taking import Taking
 
 #: queues of one listener: remote control, events, and the replies to one client
 _NOT_FAIR = re.compile(
@@ -33,6 +35,7 @@ class FairChannel(Taking):
     """What differs from kombu's Redis channel; comes before it."""
 
     QoS = FairQoS
+    Message = FairMessage
     #: share of the capacity that roots served before keep, however many new ones arrive
     fair_floor = 0.05
     #: seconds between two beats of the leases, and without one until they are lost
@@ -149,6 +152,15 @@ class FairChannel(Taking):
         """Take one message, if there is any."""
         if not self.is_fair(queue):
             return super().basic_get(queue, no_ack=no_ack, **options)  # type: ignore[misc]
+        while True:
+            taken = self._get_fair(queue, no_ack=no_ack)
+            if taken is None and not self._adopt(queue):
+                return None
+            message = taken and self._message_of(queue, taken, no_ack=no_ack)
+            if message:
+                return message
+
+    def _get_fair(self: Any, queue: str, *, no_ack: bool) -> Taken | None:
         consumer = None if no_ack else self.leases.consumer
         request = 0 if no_ack else self.leases.request(queue)
         try:
@@ -157,12 +169,18 @@ class FairChannel(Taking):
             if consumer is not None:
                 self.leases.unanswered(queue, request)
             raise
-        if taken is None:
+        return taken
+
+    def _message_of(self: Any, queue: str, taken: Taken, *, no_ack: bool) -> Any:
+        """Make the message of what was taken; None where it was set aside."""
+        lease = None if no_ack else self.leases.took(queue, taken)
+        try:
+            message = self.Message(raw_of(taken, lease and lease.tag), channel=self)
+        except MalformedMessage as error:
+            self.quarantine(queue, taken.payload if lease is None else lease, str(error))
             return None
-        tag = None if no_ack else self.leases.took(queue, taken).tag
-        message = self.Message(raw_of(taken, tag), channel=self)
-        if tag is not None:
-            self.qos.append(message, tag)
+        if lease is not None:
+            self.qos.append(message, lease.tag)
         return message
 
     def _basic_cancel(self: Any, consumer_tag: str) -> None:
@@ -185,14 +203,12 @@ class FairChannel(Taking):
             self.fair_queue(queue).declare()
 
     def _size(self: Any, queue: str) -> int:
-        if self.is_fair(queue):
-            return self.fair_queue(queue).size()
-        return super()._size(queue)  # type: ignore[misc]
+        fair: int = self.fair_queue(queue).size() if self.is_fair(queue) else 0
+        return fair + int(super()._size(queue))  # type: ignore[misc]
 
     def _purge(self: Any, queue: str) -> int:
-        if self.is_fair(queue):
-            return self.fair_queue(queue).purge()
-        return super()._purge(queue)  # type: ignore[misc]
+        fair: int = self.fair_queue(queue).purge() if self.is_fair(queue) else 0
+        return fair + int(super()._purge(queue) or 0)  # type: ignore[misc]
 
     def queue_delete(
         self: Any, queue: str, if_unused: bool = False, if_empty: bool = False, **options: Any

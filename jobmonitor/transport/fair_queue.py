@@ -59,7 +59,7 @@ class FairQueue:
     ) -> None:
         """`floor` is the share of the roots served before; `clock` replaces the server's."""
         self.base = base_of(prefix, name)
-        self._client = client
+        self.client = client
         self._floor = floor
         self._gate = gate or LowGate()
         self._clock = clock
@@ -134,6 +134,11 @@ class FairQueue:
         """Let what was held be taken again; how much that was."""
         return int(self._run("release", root))
 
+    def held(self) -> list[str]:
+        """Name the roots that are held."""
+        found: Any = self.client.zrange(f"{self.base}held", 0, -1)
+        return [_text(root) for root in found]
+
     def drop(self, root: str) -> int:
         """Remove what waits of a root, held or not; how much that was."""
         return int(self._run("drop", root))
@@ -152,7 +157,7 @@ class FairQueue:
 
     def size(self) -> int:
         """Count what waits, held or not, and what is due later, without what is leased."""
-        with self._client.pipeline(transaction=False) as pipe:
+        with self.client.pipeline(transaction=False) as pipe:
             pipe.hmget(f"{self.base}meta", "waiting", "low:waiting", "held")
             pipe.zcard(f"{self.base}due")
             waiting, due = pipe.execute()
@@ -160,7 +165,7 @@ class FairQueue:
 
     def capacity(self) -> int:
         """Sum how many messages the consumers that live run at once."""
-        found: Any = self._client.hget(f"{self.base}meta", "capacity")
+        found: Any = self.client.hget(f"{self.base}meta", "capacity")
         return int(found or 0)
 
     def purge(self) -> int:
@@ -173,36 +178,36 @@ class FairQueue:
 
     def declare(self) -> None:
         """Let the queue exist before it has a message; its epoch tells of an emptied Redis."""
-        self._client.hsetnx(f"{self.base}meta", "epoch", uuid.uuid4().hex)
+        self.client.hsetnx(f"{self.base}meta", "epoch", uuid.uuid4().hex)
 
     def is_declared(self) -> bool:
         """Say whether the queue exists."""
-        return bool(self._client.exists(f"{self.base}meta"))
+        return bool(self.client.exists(f"{self.base}meta"))
 
     def delete(self) -> None:
         """Remove the queue and all that is in it; what is leased goes on."""
         self.purge()
-        consumers: Any = self._client.zrange(f"{self.base}cons", 0, -1)
+        consumers: Any = self.client.zrange(f"{self.base}cons", 0, -1)
         names = [*_WHOLE, *(f"c:{_text(consumer)}" for consumer in consumers)]
-        self._client.delete(*(self.base + name for name in names))
+        self.client.delete(*(self.base + name for name in names))
 
     def holds(self, consumer: str, lease: int) -> bool:
         """Say whether a lease is out for this consumer."""
-        return bool(self._client.hexists(f"{self.base}c:{consumer}", f"f{lease}"))
+        return bool(self.client.hexists(f"{self.base}c:{consumer}", f"f{lease}"))
 
     @property
     def _now(self) -> float | str:
         return "" if self._clock is None else self._clock()
 
     def _run(self, verb: str, *arguments: Any) -> Any:
-        return script(verb).run(self._client, self.base, *arguments)
+        return script(verb).run(self.client, self.base, *arguments)
 
 
 _PER_CLASS = ("ring", "fresh", "arrived", "park", "infl")
 _WHOLE = (
     *_PER_CLASS, *(f"low:{name}" for name in _PER_CLASS),
     "weights", "held", "since", "due", "due_messages", "cons", "slots", "suspects", "est",
-    "meta", "wake",
+    "meta", "wake", "quarantine", "quarantine_messages", "quarantined",
 )  # fmt: skip
 _CLASS = {False: "normal", True: "low"}
 
@@ -245,4 +250,5 @@ def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float, bool]:
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    """Read a reply; what is not UTF-8 is kept, so that it can be refused where it is read."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value

@@ -29,3 +29,7 @@ class LowGate:
         """As take.lua wants them."""
         given = (self.reserve, self.calm, self.patience, self.longest)
         return tuple("" if value is None else value for value in given)
+
+
+#: for who takes everything, whatever the load
+ALWAYS_OPEN = LowGate(reserve=-1_000_000, calm=0.0, longest=None)

@@ -22,6 +22,9 @@ cons            ZSET    consumer -> ms of its last beat, while it lives
 slots           HASH    consumer -> how many messages it runs at once, while it lives
 suspects        HASH    consumer -> its last beat when it was suspected
 est             HASH    task name -> learned ms; as many as there are names
+quarantine      HASH    name -> class, deliveries, root and reason of a message set aside
+quarantine_messages  HASH  name -> the message as it came
+quarantined     ZSET    name -> ms when it was set aside
 meta            HASH    virtual times, clocks, counters, sum of slots, traits, epoch; always
 wake            LIST    tokens, hints that a look is worth it; at most one a consumer
 p:<producer>    STRING  its last publish number, for ten minutes

@@ -19,6 +19,7 @@ from jobmonitor.failpoints import reach
 from jobmonitor.greenlets import native
 from jobmonitor.transport.fair_queue import FairQueue, Taken, ack_arguments
 from jobmonitor.transport.gate import LowGate
+from jobmonitor.transport.quarantine import Quarantine
 
 _TAG = "fair:"
 
@@ -229,6 +230,17 @@ class Leases:
         """Give it back to the front of its root; where the server is away the beat does it."""
         elapsed = lease.elapsed
         self._settle(lease, lambda queue: queue.requeue(self.consumer, lease.number, elapsed))
+
+    def quarantine(self, lease: Lease, reason: str) -> None:
+        """Set it aside; where the server is away the beat does it."""
+        self._settle(
+            lease,
+            lambda queue: Quarantine(queue).keep_lease(self.consumer, lease.number, reason),
+        )
+
+    def defer(self, lease: Lease, delay: float) -> None:
+        """Give it back until in `delay` ms; where the server is away the beat does it."""
+        self._settle(lease, lambda queue: queue.defer(self.consumer, lease.number, delay))
 
     def pay(self, lease: Lease) -> None:
         """Settle what is owed, now."""

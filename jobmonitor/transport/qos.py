@@ -64,8 +64,12 @@ class FairQoS(stock.QoS):
             self.channel.leases.give_back(lease for lease in held if not _may_run(lease))
         super().restore_unacked_once(stderr)
 
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing is given back because of its age."""
+    def restore_visible(self, start: int = 0, num: int = 100, interval: int = 10) -> None:
+        """Put what workers on kombu's own transport left behind back into its lists.
+
+        From there it joins the fair order. Nothing of ours is given back because of its age.
+        """
+        super().restore_visible(start=start, num=num, interval=interval)
 
     def _settle(self, delivery_tag: str, *, requeue: bool) -> bool:
         if not is_fair_tag(delivery_tag):

@@ -16,14 +16,18 @@ from queue import Empty
 from threading import get_ident
 from typing import Any
 
+import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
-from jobmonitor.transport.facts import due_of
+from jobmonitor.errors import MalformedMessage
+from jobmonitor.transport.adoption import adopt
+from jobmonitor.transport.envelope import raw_of
 from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
 from jobmonitor.transport.keys import base_of
 from jobmonitor.transport.leases import Lease
+from jobmonitor.transport.quarantine import Quarantine
 from jobmonitor.transport.scripts import script
 
 logger = logging.getLogger(__name__)
@@ -164,7 +168,9 @@ class Taking:
         self.is_broken = False
         if asked.queue is None:
             return self._woken(reply)
-        taken, look_in, _ = taken_of(reply)
+        taken, look_in, has_stock = taken_of(reply)
+        if has_stock:
+            self._adopt(asked.queue)
         return self._taken(asked, taken, look_in)
 
     def _reply(self: Any, asked: Asked) -> Any:
@@ -217,6 +223,14 @@ class Taking:
         self.connection._deliver(loads(bytes_to_str(item)), queue)
         return True
 
+    def _adopt(self: Any, queue: str) -> int:
+        """Let join what producers that know nothing of us have pushed, or do it later."""
+        try:
+            return adopt(self.fair_queue(queue), queue, self._stock_keys([queue]))
+        except (redis.RedisError, OSError) as error:
+            logger.debug("messages of queue %s wait outside the fair order: %r", queue, error)
+            return 0
+
     def _taken(self: Any, asked: Asked, taken: Taken | None, due_in: float) -> bool:
         if taken is None:
             self._due_in = _sooner(self._due_in, due_in)
@@ -224,25 +238,37 @@ class Taking:
             raise Empty()
         self._is_stock_next = True
         self._untried.clear()
-        raw = self._hold(asked, taken)
-        if raw is None:
+        lease = self._hold(asked, taken)
+        if asked.leased and lease is None:
             raise Empty()
         self._queue_cycle.rotate(asked.queue)
-        self.connection._deliver(raw, asked.queue)
+        try:
+            raw = raw_of(taken, lease and lease.tag)
+            self.connection._deliver(raw, asked.queue)
+        except MalformedMessage as error:
+            self.quarantine(asked.queue, taken.payload if lease is None else lease, str(error))
         return True
 
-    def _hold(self: Any, asked: Asked, taken: Taken) -> dict[str, Any] | None:
-        """Make a raw message of what was taken; None if it was given up while it was read."""
+    def _hold(self: Any, asked: Asked, taken: Taken) -> Lease | None:
+        """Hold what was taken; None if it was given up while it was read, or needs no lease."""
         if not asked.leased:
-            return raw_of(taken)
-        lease = self.leases.took(asked.queue, taken)
+            return None
+        lease: Lease = self.leases.took(asked.queue, taken)
         is_late = time.monotonic() - asked.at > self.leases.pace.beat_every
         if is_late and not self.leases.queue(asked.queue).holds(
             self.leases.consumer, lease.number
         ):
             self.leases.drop(lease)
             return None
-        return raw_of(taken, lease.tag)
+        return lease
+
+    def quarantine(self: Any, queue: str, message: Lease | str, reason: str) -> None:
+        """Set aside what cannot be delivered; what cannot be reached is settled by the beat."""
+        logger.warning("a message of queue %s goes to the quarantine: %s", queue, reason)
+        if isinstance(message, Lease):
+            self.leases.quarantine(message, reason)
+        else:
+            Quarantine(self.fair_queue(queue)).keep(_bytes(message), reason)
 
     def settles_later(self: Any) -> bool:
         """Whether an ack may go with the next question: one is about to be asked.
@@ -284,7 +310,10 @@ class Taking:
         if taken is not None and asked.leased:
             self.leases.requeue(self.leases.took(asked.queue, taken))
         elif taken is not None:
-            self.connection._deliver(raw_of(taken), asked.queue)
+            try:
+                self.connection._deliver(raw_of(taken), asked.queue)
+            except MalformedMessage as error:
+                self.quarantine(asked.queue, taken.payload, str(error))
 
     def _has_come(self: Any) -> bool:
         try:
@@ -293,19 +322,8 @@ class Taking:
             return False
 
 
-def raw_of(taken: Taken, tag: str | None = None) -> dict[str, Any]:
-    """Read the raw message of kombu from what was taken, as a consumer is to see it."""
-    raw: dict[str, Any] = loads(taken.payload)
-    headers, properties = raw["headers"], raw["properties"]
-    if tag is not None:
-        properties["delivery_tag"] = tag
-    if taken.deliveries:
-        headers["redelivered"] = True
-        properties["delivery_info"]["redelivered"] = True
-    due = due_of(raw)
-    if due is not None and due > time.time() * 1000:
-        headers["eta"] = None  # it is due, but a worker whose clock is slow would hold it
-    return raw
+def _bytes(payload: str) -> bytes:
+    return payload.encode("utf-8", "surrogateescape")
 
 
 def _sooner(one: float, other: float) -> float:

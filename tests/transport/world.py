@@ -86,7 +86,8 @@ class World:
                 for number in range(first, first + 1_000):
                     arguments = publish_arguments(
                         payload, id=f"copy-{number}", producer="copies", number=number,
-                        root=f"copy-{number}", again=False, low=False, weight=None, due=due,
+                        root=f"copy-{number}", again=False, low=False, step=0, weight=None,
+                        due=due,
                     )  # fmt: skip
                     pipe.evalsha(verb.sha, 1, self.key(queue, ""), *arguments)
                 pipe.execute()

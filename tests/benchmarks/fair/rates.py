@@ -196,7 +196,7 @@ class _Copies:
                 if self._fair:
                     arguments = publish_arguments(
                         text, id=id, producer=self._producer, number=self._number, root=root,
-                        again=False, low=False, weight=None, due=None,
+                        again=False, low=False, step=0, weight=None, due=None,
                     )  # fmt: skip
                     pipe.evalsha(script("publish").sha, 1, BASE, *arguments)
                 else:
