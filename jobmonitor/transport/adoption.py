@@ -54,7 +54,7 @@ def adopt(queue: FairQueue, name: str, lists: Iterable[str]) -> int:
 def give_away(queue: FairQueue, stock_list: Callable[[int], str]) -> int:
     """Hand what waits over to kombu's own lists, for workers without us; how much that was.
 
-    `queue` takes whatever the load, `stock_list` names the list of a step of a priority. What is
+    `queue` takes whatever the load, `stock_list` names the list of a priority. What is
     due later goes too, with its eta; what is held goes on. Each message moves as a whole or not
     at all. What is in quarantine stays. Raises what redis raises.
     """
