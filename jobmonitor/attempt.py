@@ -52,6 +52,10 @@ class Requeued(Reject):
     """The task asked for a requeue: its turn is published, this delivery is acknowledged."""
 
 
+class NoRow(Ignore):
+    """The message names a job that is not there; it is set aside, and nothing runs."""
+
+
 class Execution:
     """Runs the jobs of one app in this process."""
 
@@ -112,7 +116,7 @@ class Execution:
             raise Reject(str(error), requeue=True) from error
         if claimed is None:
             logger.error("a message of job %s has no row; it is not run", request.id)
-            raise Ignore(f"job {request.id} has no row")
+            raise NoRow(f"there is no job {request.id}, which its message names")
         return claimed
 
     def _delivery(self, task: Any, number: int) -> Delivery:

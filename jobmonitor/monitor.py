@@ -23,6 +23,7 @@ from jobmonitor.attempt import Execution
 from jobmonitor.dispatch import Dispatch
 from jobmonitor.errors import ConfigurationError, JobNotFound, QueryRefused
 from jobmonitor.operations import Operations, Outcome
+from jobmonitor.purging import cancel_purged
 from jobmonitor.records.database import Database, migrate
 from jobmonitor.records.job_view import JobView
 from jobmonitor.records.logs import LogPage, Logs
@@ -34,7 +35,7 @@ from jobmonitor.settings import Settings
 from jobmonitor.states import Operation, Status
 from jobmonitor.submission import Submission
 from jobmonitor.task import adopt_task
-from jobmonitor.transport import alias
+from jobmonitor.transport import alias, consumer
 from jobmonitor.worker import install
 
 logger = logging.getLogger(__name__)
@@ -240,6 +241,7 @@ class JobMonitor:
 
         self.dispatch = Dispatch(self.app, send)
         submission = Submission(self.app, self.store, self.dispatch, self.settings)
+        self.submission = submission
         self.execution = Execution(
             self.app, self.store, self.dispatch, submission, self.settings
         )
@@ -265,6 +267,7 @@ class JobMonitor:
             return registered
 
         alias.register()
+        consumer.on_purged(self._after_purge)
         app._task_from_fun = from_function
         app.register_task = register
         for proxy in app._pending:
@@ -273,6 +276,12 @@ class JobMonitor:
         app.on_after_finalize.connect(self._adopt_all, weak=False)
         if app.finalized:
             self._adopt_all()
+
+    def _after_purge(self, channel: Any, queue: str) -> None:
+        """Cancel what a purge of one of this app's queues removed."""
+        ours = self.app.connection_for_write().as_uri()
+        if channel.connection.client.as_uri() == ours:
+            cancel_purged(self.database, queue)
 
     def _adopt_if_final(self, task: Any) -> None:
         if self.app.finalized:

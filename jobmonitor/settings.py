@@ -18,6 +18,7 @@ _SCHEMES = ("postgresql://", "postgresql+psycopg://")
 _SHOWN_MAX = 60
 _SECONDS = (
     "progress_interval", "beat_interval", "lost_after", "database_patience", "claim_patience",
+    "unknown_again",
 )  # fmt: skip
 _COUNTS = {
     "lost_max": 0, "message_max": 1, "checkpoint_max": 1, "shown_max": 100,
@@ -54,6 +55,8 @@ class Settings:
     database_patience: float = 300.0
     #: how long a submission or a claim is retried while the database is away
     claim_patience: float = 5.0
+    #: a message of a task that a worker does not know is offered again after this long
+    unknown_again: float = 30.0
     #: a larger message is refused at submission
     message_max: int = 1_000_000
     #: a larger checkpoint is refused

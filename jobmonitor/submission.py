@@ -97,13 +97,17 @@ class Submission:
 
     def adopt(self, message: Message, task: Any) -> None:
         """Record a job whose producer knew nothing of us; its message is delivered already."""
+        self._store.create(self.adopted(message, task))
+
+    def adopted(self, message: Message, task: Any) -> NewJob:
+        """Make the job of a message whose producer knew nothing of us; its group is opened."""
         own = own_of({}, message.headers)
         message.headers.pop(HEADER, None)
         options = options_of(task, self._settings, message.name)
         place = self._places.outside(message)
         if place.group is not None:
             self._open(place.group, message, own, options.weight)
-        self._store.create(self._new_job(message, own, place, options, task))
+        return self._new_job(message, own, place, options, task)
 
     def turn(self, message: Message | None, turn: Turn, delay: float) -> Turn:
         """Complete another turn of a running job with its new message, or its delay."""

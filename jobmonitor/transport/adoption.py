@@ -15,6 +15,7 @@ from typing import Any
 from jobmonitor.errors import MalformedMessage
 from jobmonitor.transport import envelope, facts
 from jobmonitor.transport.fair_queue import FairQueue, ack_arguments
+from jobmonitor.transport.listeners import tell_adopted
 from jobmonitor.transport.quarantine import Quarantine
 from jobmonitor.transport.scripts import script
 
@@ -22,16 +23,14 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 100
 _PIECE = 10
 _BYTES_AT_ONCE = 8_000_000
-#: told of the raw messages that joined a queue: queue, messages
-_listeners: list[Callable[[str, list[dict[str, Any]]], Any]] = []
 
 
-def on_adopted(listener: Callable[[str, list[dict[str, Any]]], Any]) -> None:
-    """Tell somebody of this process which messages joined a queue; it must not wait."""
-    _listeners.append(listener)
+def stock_lists(prefix: str, separator: str, steps: Iterable[int], queue: str) -> list[str]:
+    """Name the lists that kombu's own transport has for a queue, the first step first."""
+    return [f"{prefix}{queue}{separator}{step}" if step else prefix + queue for step in steps]
 
 
-def adopt(queue: FairQueue, name: str, lists: Iterable[str]) -> int:
+def adopt(queue: FairQueue, lists: Iterable[str]) -> int:
     """Let the messages of kombu's lists join a queue, at most a hundred; how many did.
 
     What is malformed goes to the quarantine. Raises what redis raises.
@@ -46,8 +45,8 @@ def adopt(queue: FairQueue, name: str, lists: Iterable[str]) -> int:
             moved = _move(queue, place, reversed(piece))
             adopted += moved
             seen, size = seen + len(piece), size + sum(map(len, piece))
-    for listener in _listeners if adopted else ():
-        listener(name, adopted)
+    if adopted:
+        tell_adopted(queue.name, adopted)
     return len(adopted)
 
 

@@ -13,12 +13,15 @@ from collections.abc import Callable
 import redis
 
 from jobmonitor.greenlets import native, taken_lock
+from jobmonitor.transport.adoption import adopt
 from jobmonitor.transport.fair_queue import FairQueue
 from jobmonitor.transport.leases import Lease, Leases
 from jobmonitor.transport.running import is_running
 
 logger = logging.getLogger(__name__)
 _REFRESH_EVERY = 1.0
+#: at most so many times a hundred messages join a queue in one round
+_ADOPTIONS = 20
 #: seconds that a channel has to settle itself what is owed
 _SOON = 0.5
 #: beats that do not name a lease any more until the server has given it back
@@ -71,10 +74,20 @@ class Beat:
         if name not in self._leases.queues():
             return  # it was deleted meanwhile
         held = [lease for lease in self._leases.held() if lease.queue == name]
+        self._adopt(name, queue)
         self._settle_debts(queue, held)
         self._refresh(queue, held)
         if with_beat:
             self._beat(name, queue, held)
+
+    def _adopt(self, name: str, queue: FairQueue) -> None:
+        """Let join what plain producers have pushed, also while all slots are busy."""
+        lists = self._leases.stock_lists(name)
+        if not queue.client.exists(*lists):
+            return
+        for _ in range(_ADOPTIONS):
+            if not adopt(queue, lists):
+                break
 
     def _settle_debts(self, queue: FairQueue, held: list[Lease]) -> None:
         for lease in held:

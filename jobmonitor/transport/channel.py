@@ -13,10 +13,12 @@ import redis
 from kombu.utils.objects import cached_property
 
 from jobmonitor.errors import MalformedMessage
+from jobmonitor.transport.adoption import adopt, stock_lists
 from jobmonitor.transport.envelope import FairMessage, raw_of
 from jobmonitor.transport.fair_queue import FairQueue, Taken
 from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.leases import Leases
+from jobmonitor.transport.listeners import tell_purged
 from jobmonitor.transport.options import NAMES, check
 from jobmonitor.transport.process import leases_of
 from jobmonitor.transport.publishing import DeliveryTag, Numbers, PublishBatch, arguments_of
@@ -99,6 +101,10 @@ class FairChannel(Taking):
             None if longest is None else longest * 1000,
         )  # fmt: skip
 
+    def stock_lists(self: Any, queue: str) -> list[str]:
+        """Name the lists that kombu's own transport has for a queue."""
+        return stock_lists(self.global_keyprefix, self.sep, self.priority_steps, queue)
+
     # -- publishing ------------------------------------------------------------------------
 
     def _next_delivery_tag(self: Any) -> DeliveryTag:
@@ -154,7 +160,7 @@ class FairChannel(Taking):
             return super().basic_get(queue, no_ack=no_ack, **options)  # type: ignore[misc]
         while True:
             taken = self._get_fair(queue, no_ack=no_ack)
-            if taken is None and not self._adopt(queue):
+            if taken is None and not adopt(self.fair_queue(queue), self.stock_lists(queue)):
                 return None
             message = taken and self._message_of(queue, taken, no_ack=no_ack)
             if message:
@@ -207,8 +213,12 @@ class FairChannel(Taking):
         return fair + int(super()._size(queue))  # type: ignore[misc]
 
     def _purge(self: Any, queue: str) -> int:
-        fair: int = self.fair_queue(queue).purge() if self.is_fair(queue) else 0
-        return fair + int(super()._purge(queue) or 0)  # type: ignore[misc]
+        stock = int(super()._purge(queue) or 0)  # type: ignore[misc]
+        if not self.is_fair(queue):
+            return stock
+        fair = self.fair_queue(queue).purge()
+        tell_purged(self, queue)
+        return fair + stock
 
     def queue_delete(
         self: Any, queue: str, if_unused: bool = False, if_empty: bool = False, **options: Any

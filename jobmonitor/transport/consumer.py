@@ -10,9 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobmonitor.transport.leases import Lease
+from jobmonitor.transport.listeners import on_adopted, on_purged
 from jobmonitor.transport.process import name_process, offer_slots
 
-__all__ = ["began", "give_back", "name_process", "offer_slots"]
+__all__ = [
+    "began", "defer", "give_back", "is_leased", "name_process", "offer_slots", "on_adopted",
+    "on_purged", "quarantine",
+]  # fmt: skip
 
 
 def began(message: Any) -> None:
@@ -35,6 +39,29 @@ def give_back(channel: Any, queues: Iterable[str], consumer: str) -> bool:
     for queue in queues:
         if channel.is_fair(queue):
             channel.fair_queue(queue).leave(consumer)
+    return True
+
+
+def is_leased(message: Any) -> bool:
+    """Say whether a delivered message came by the fair transport, and is not settled."""
+    return _lease_of(message) is not None
+
+
+def quarantine(message: Any, reason: str) -> bool:
+    """Set a delivered message aside with a reason; False: it came by another transport."""
+    if _lease_of(message) is None:
+        return False
+    message.channel.qos.set_aside(message.delivery_tag, reason)
+    message._state = "REJECTED"
+    return True
+
+
+def defer(message: Any, seconds: float) -> bool:
+    """Give a delivered message back for some time; False: it came by another transport."""
+    if _lease_of(message) is None:
+        return False
+    message.channel.qos.defer(message.delivery_tag, seconds * 1000)
+    message._state = "REJECTED"
     return True
 
 

@@ -58,6 +58,7 @@ class FairQueue:
         clock: Callable[[], float] | None = None,
     ) -> None:
         """`floor` is the share of the roots served before; `clock` replaces the server's."""
+        self.name = name
         self.base = base_of(prefix, name)
         self.client = client
         self._floor = floor
@@ -85,8 +86,7 @@ class FairQueue:
         Without a consumer it is taken for good. The same request again returns the same lease.
         """
         arguments = take_arguments(consumer, request, self._floor, self._gate, self._now)
-        taken, look_in, _ = taken_of(self._run("take", *arguments))
-        return taken, look_in
+        return taken_of(self._run("take", *arguments))
 
     def refresh(self, consumer: str, running: Sequence[tuple[int, float]]) -> None:
         """Charge what has run for longer than was guessed: leases and how long they ran."""
@@ -237,16 +237,16 @@ def ack_arguments(
     return consumer, lease, elapsed, _CLASS[low], root
 
 
-def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float, bool]:
-    """Read what take.lua returned; the last says whether kombu's own lists have messages."""
-    if len(reply) == 2:
-        return None, float(reply[0]), bool(reply[1])
-    _, has_stock, lease, name, root, deliveries, task, payload, guess = reply
+def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float]:
+    """Read what take.lua returned."""
+    if len(reply) == 1:
+        return None, float(reply[0])
+    _, lease, name, root, deliveries, task, payload, guess = reply
     taken = Taken(
         int(lease), _text(root), _text(name) == "low", _text(task), int(deliveries),
         _text(payload), float(guess),
     )  # fmt: skip
-    return taken, -1.0, bool(has_stock)
+    return taken, -1.0
 
 
 def _text(value: bytes | str) -> str:

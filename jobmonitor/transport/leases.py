@@ -77,10 +77,12 @@ class Leases:
 
     def __init__(
         self, client: redis.Redis, consumer: str, *, prefix: str, floor: float, gate: LowGate,
-        pace: Pace, beat: Callable[[Leases], Any], slots: Callable[[], int] | None = None,
+        pace: Pace, beat: Callable[[Leases], Any], stock_lists: Callable[[str], list[str]],
+        slots: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
         """`consumer` names this process; `beat` is called once, before the first take.
 
+        `stock_lists` names the lists that kombu's own transport has for a queue.
         `slots` says how many messages it runs at once; without it the prefetch counts.
         """
         self.consumer = consumer
@@ -88,6 +90,7 @@ class Leases:
         self.gate = gate
         self.prefix = prefix
         self.pace = pace
+        self.stock_lists = stock_lists
         self._client = client
         self._start_beat = beat
         self._slots = slots

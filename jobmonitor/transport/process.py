@@ -11,12 +11,14 @@ import os
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from jobmonitor.transport.adoption import stock_lists
 from jobmonitor.transport.beat import Beat
 from jobmonitor.transport.leases import Leases, Pace
 from jobmonitor.transport.running import is_running
@@ -46,6 +48,7 @@ def leases_of(channel: Any) -> Leases:
         }
         _by_server[key] = Leases(
             client, _name(), prefix=prefix, floor=channel.fair_floor, gate=channel.low_gate,
+            stock_lists=partial(stock_lists, prefix, channel.sep, channel.priority_steps),
             pace=Pace(channel.beat_every, channel.lost_after), slots=_slots.get(os.getpid()),
             beat=lambda leases: Beat(leases, lambda: redis.Redis(connection_pool=pool)).start(),
         )  # fmt: skip

@@ -6,12 +6,13 @@ brought the message is long gone, and nothing that still runs goes back with a c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
-from jobmonitor.transport.leases import Lease, is_fair_tag
+from jobmonitor.transport.leases import Lease, Leases, is_fair_tag
 from jobmonitor.transport.running import is_in_celery_worker, is_running, keep_begun
 
 
@@ -35,6 +36,14 @@ class FairQoS(stock.QoS):
         """Drop a message, or give it back to the front of its root."""
         if not self._settle(delivery_tag, requeue=requeue):
             super().reject(delivery_tag, requeue)
+
+    def set_aside(self, delivery_tag: str, reason: str) -> None:
+        """Put a leased message into the quarantine."""
+        self._end(delivery_tag, lambda leases, lease: leases.quarantine(lease, reason))
+
+    def defer(self, delivery_tag: str, delay: float) -> None:
+        """Give a leased message back until in `delay` ms."""
+        self._end(delivery_tag, lambda leases, lease: leases.defer(lease, delay))
 
     def restore_unacked(self, client: Any = None) -> None:
         """Give back everything that this channel has not settled."""
@@ -70,6 +79,13 @@ class FairQoS(stock.QoS):
         From there it joins the fair order. Nothing of ours is given back because of its age.
         """
         super().restore_visible(start=start, num=num, interval=interval)
+
+    def _end(self, delivery_tag: str, end: Callable[[Leases, Lease], Any]) -> None:
+        leases = self.channel.leases
+        lease = leases.get(delivery_tag)
+        if lease is not None and lease.owed is None:
+            end(leases, lease)
+        virtual.QoS.ack(self, delivery_tag)
 
     def _settle(self, delivery_tag: str, *, requeue: bool) -> bool:
         if not is_fair_tag(delivery_tag):

@@ -16,13 +16,11 @@ from queue import Empty
 from threading import get_ident
 from typing import Any
 
-import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
 from jobmonitor.errors import MalformedMessage
-from jobmonitor.transport.adoption import adopt
 from jobmonitor.transport.envelope import raw_of
 from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
 from jobmonitor.transport.keys import base_of
@@ -110,7 +108,7 @@ class Taking:
         base = base_of(self.global_keyprefix, queue)
         self._send(
             Asked(queue, request, leased, time.monotonic(), self._settled_now(), "take"),
-            ("EVALSHA", script("take").sha, 1, base, *arguments, *self._stock_keys([queue])),
+            ("EVALSHA", script("take").sha, 1, base, *arguments),
         )
 
     def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
@@ -168,10 +166,7 @@ class Taking:
         self.is_broken = False
         if asked.queue is None:
             return self._woken(reply)
-        taken, look_in, has_stock = taken_of(reply)
-        if has_stock:
-            self._adopt(asked.queue)
-        return self._taken(asked, taken, look_in)
+        return self._taken(asked, *taken_of(reply))
 
     def _reply(self: Any, asked: Asked) -> Any:
         try:
@@ -222,14 +217,6 @@ class Taking:
         self._queue_cycle.rotate(queue)
         self.connection._deliver(loads(bytes_to_str(item)), queue)
         return True
-
-    def _adopt(self: Any, queue: str) -> int:
-        """Let join what producers that know nothing of us have pushed, or do it later."""
-        try:
-            return adopt(self.fair_queue(queue), queue, self._stock_keys([queue]))
-        except (redis.RedisError, OSError) as error:
-            logger.debug("messages of queue %s wait outside the fair order: %r", queue, error)
-            return 0
 
     def _taken(self: Any, asked: Asked, taken: Taken | None, due_in: float) -> bool:
         if taken is None:
@@ -306,7 +293,7 @@ class Taking:
                 return
         except (Empty, *self.connection_errors):
             return
-        taken, _, _ = taken_of(reply)
+        taken, _ = taken_of(reply)
         if taken is not None and asked.leased:
             self.leases.requeue(self.leases.took(asked.queue, taken))
         elif taken is not None:

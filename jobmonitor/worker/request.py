@@ -22,7 +22,7 @@ from celery.worker.state import task_ready
 from kombu.exceptions import KombuError
 from kombu.utils.imports import symbol_by_name
 
-from jobmonitor.attempt import Requeued
+from jobmonitor.attempt import NoRow, Requeued
 from jobmonitor.delivered import CONTENT_TYPE
 from jobmonitor.dispatch import HEADER, header_of, number_of
 from jobmonitor.errors import JobMonitorError
@@ -156,6 +156,8 @@ class JobRequest(Request):
             return None  # `on_timeout` follows and ends it
         if isinstance(error, Requeued):
             return self._requeued()
+        if isinstance(error, NoRow):
+            return self._set_aside(str(error))
         lost = isinstance(error, (WorkerLostError, Terminated, SystemExit))
         if lost and self._already_revoked:
             task_ready(self)
@@ -177,6 +179,12 @@ class JobRequest(Request):
         task_ready(self)
         self.acknowledge()
         self.send_event("task-rejected", requeue=True)
+
+    def _set_aside(self, reason: str) -> None:
+        """Keep a message that names a job which is not there, as after a restored database."""
+        task_ready(self)
+        if not consumer.quarantine(self.message, reason):
+            self.acknowledge()
 
     def _record_unrunnable(self, error: BaseException) -> None:
         """Record what ended before its claim: nothing could read the message, or run it."""

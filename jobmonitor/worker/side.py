@@ -169,6 +169,22 @@ class WorkerSide:
             self.rescue.empty_outbox(job_id)
         return row
 
+    def every(self, seconds: float, call: Callable[[], Any]) -> None:
+        """Do something every so often, in a thread of its own, until this worker ends."""
+
+        def go_on() -> None:
+            while not self._stopping.wait(seconds):
+                try:
+                    call()
+                except (DatabaseUnavailable, *TRANSIENT_ERRORS) as error:
+                    logger.warning("jobmonitor: trying again: %s", error)
+                except Exception:
+                    logger.exception("jobmonitor: trying again")
+
+        thread = threading.Thread(target=go_on, name="jobmonitor-every", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
     # -- rounds ----------------------------------------------------------------------------
 
     def _go_round(self) -> None:

@@ -51,11 +51,13 @@ class JobMonitorStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin to beat; the pool has been started."""
+        from jobmonitor.worker.adopted import record_adopted
         from jobmonitor.worker.side import WorkerSide
 
         self.side = WorkerSide(self.monitor, parent)
         self.monitor.worker_side = self.side
         self.side.start()
+        record_adopted(self.side)
         self._be_last(parent.blueprint)
         celery_signals.worker_shutdown.connect(self._say_good_bye, sender=parent)
 

@@ -1,27 +1,35 @@
-"""Messages that can never run here: of a task that this worker does not know, or unreadable.
+"""Messages that cannot run here: of a task that this worker does not know, or unreadable.
 
 Runs in: the worker's main process, in its event loop. Celery drops such a message and says so
-in its log. Of a job the end is recorded first: it is Finished with errors, its message is kept,
-and a restart runs it once its task is known.
+in its log. From the fair transport it does not vanish: that of a task which another worker may
+know, as while a new version is rolled out, goes back for some time; what nobody can read goes
+to the quarantine. Of a job that ends by it the end is recorded first: it is Finished with
+errors, its message is kept, and a restart runs it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from jobmonitor.dispatch import number_of
+from jobmonitor.records.database import Database
 from jobmonitor.redaction import cut, storable, words
+from jobmonitor.transport import consumer as transport
 
+logger = logging.getLogger(__name__)
 _TEXT_MAX = 500
-_HANDLERS = ("on_unknown_task", "on_invalid_task", "on_decode_error")
 
 
 def stand_before(consumer: Any) -> None:
-    """Record the end of a job before Celery drops its message."""
-    for name in _HANDLERS:
-        setattr(consumer, name, partial(_record, consumer, getattr(consumer, name)))
+    """Do what is right for a message before Celery drops it."""
+    consumer.on_unknown_task = partial(_unknown_task, consumer, consumer.on_unknown_task)
+    for name in ("on_invalid_task", "on_decode_error"):
+        setattr(consumer, name, partial(_unreadable, consumer, getattr(consumer, name)))
+    consumer.on_unknown_message = partial(_no_task, consumer.on_unknown_message)
 
 
 def said_of(error: BaseException) -> str:
@@ -33,17 +41,64 @@ def _sentence(kind: str, why: str) -> str:
     return storable(f"{kind}: {cut(why, _TEXT_MAX)}; mend that, then restart the job")
 
 
-def _record(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
-    """Write the end in our thread, then let Celery drop the message; its own call otherwise."""
-    message, error = given[-2:]
+def _unknown_task(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
+    """Give the message back for some time, unless its job is not waiting any more."""
+    message = given[-2]
     headers = message.headers or {}
+    unknown = f"worker {consumer.hostname} knows no task {headers.get('task')!r}"
+    if not transport.is_leased(message):
+        _end(consumer, drop, given, _sentence("NotRegistered", unknown))
+        return
+    monitor = consumer.app.jobmonitor
+    again = monitor.settings.unknown_again
+    due_at = datetime.now(UTC) + timedelta(seconds=again)
+    facts = _facts(message, "returned", storable(unknown), due_at)
+
+    def write() -> Callable[[], Any]:
+        waits = monitor.database.row("handed_back", facts) is not None
+        if not waits and facts["dispatch"] is not None:
+            monitor.database.row("note_taken", facts)  # of a stopped job: a resume publishes
+            return message.ack
+        logger.warning("message %s goes back for %g s: %s", facts["id"], again, unknown)
+        return partial(transport.defer, message, again)
+
+    monitor.worker_side.end(write)
+
+
+def _unreadable(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
+    message, error = given[-2:]
+    is_ours = number_of(message.headers or {}) is not None
+    reason = f"{type(error).__name__}: {cut(words(error), _TEXT_MAX)}"
+    if is_ours or not transport.quarantine(message, reason):
+        _end(consumer, drop, given, said_of(error))
+    else:
+        monitor = consumer.app.jobmonitor
+        facts = _facts(message, "quarantined", storable(reason), None)
+        monitor.worker_side.end(partial(_noted, monitor.database, facts))
+
+
+def _no_task(drop: Callable[..., Any], body: Any, message: Any) -> None:
+    if not transport.quarantine(message, "it is not the message of a task"):
+        drop(body, message)
+
+
+def _facts(message: Any, event: str, reason: str, due_at: datetime | None) -> dict[str, Any]:
+    """What the audit of the message's job is told."""
+    headers = message.headers or {}
+    facts = {"id": headers.get("id"), "dispatch": number_of(headers), "event": event}
+    return facts | {"reason": reason, "due_at": due_at}
+
+
+def _noted(database: Database, facts: dict[str, Any]) -> None:
+    database.row("handed_back", facts)
+
+
+def _end(consumer: Any, drop: Callable[..., Any], given: Any, why: str) -> None:
+    """Write the end in our thread, then let Celery drop the message; its own call otherwise."""
+    headers = given[-2].headers or {}
     number = number_of(headers)
     if number is None:
         drop(*given)
         return
-    why = said_of(error)
-    if isinstance(error, KeyError):
-        unknown = f"worker {consumer.hostname} knows no task {headers.get('task')!r}"
-        why = _sentence("NotRegistered", unknown)
     side = consumer.app.jobmonitor.worker_side
     side.end_unrunnable(headers["id"], number, why, partial(drop, *given))

@@ -19,8 +19,9 @@ app.conf.update(
     accept_content=["json"],
 )
 monitor = JobMonitor(
-    app, beat_interval=0.5, progress_interval=0.1, checkpoint_max=2_000, message_max=100_000
-)
+    app, beat_interval=0.5, progress_interval=0.1, checkpoint_max=2_000, message_max=100_000,
+    unknown_again=0.5,
+)  # fmt: skip
 
 #: NUL and a lone surrogate: what neither Postgres nor UTF-8 takes
 HOSTILE = "a\0b\ud800c"

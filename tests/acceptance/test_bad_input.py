@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from celery import Celery
-from celery.exceptions import NotRegistered
 
 from jobmonitor.states import FINAL
 from tests.acceptance_fixtures import imported_app
@@ -256,55 +254,6 @@ def test_a_replacement_that_cannot_be_sent_ends_its_job(run: Callable[..., Any])
 
 
 # -- messages that can never run --------------------------------------------------------------
-
-
-def test_a_job_of_a_task_that_its_worker_does_not_know_has_failed_and_its_message_is_kept(
-    run: Callable[..., Any], shop: ModuleType, worker: Worker
-) -> None:
-    job = run("unknown", "kept")
-    assert job.error == (
-        f"NotRegistered: worker {worker.name}@test knows no task '{shop.unknown.name}'; "
-        "mend that, then restart the job"
-    )
-    assert (job.has_errors, job.attempt, job.started_at) == (True, 0, None)
-    assert lines(shop, job.id) == [job.error]
-    assert [event["event"] for event in shop.monitor.jobs.events(job.id)] == ["finished"]
-    assert eventually(lambda: shop.app.AsyncResult(job.id).state == "FAILURE")
-    assert isinstance(shop.app.AsyncResult(job.id).result, NotRegistered)
-    assert "restart" in job.operations
-    [outcome] = shop.monitor.jobs.restart(job.id)
-    assert outcome.changed
-    again = shop.monitor.jobs.wait_for(job.id, timeout=20)
-    assert (again.run, again.error) == (2, job.error)
-
-
-def test_it_runs_once_a_worker_knows_its_task(
-    run: Callable[..., Any], shop: ModuleType, worker: Worker, environment: dict[str, str],
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    control, here = shop.app.control, [f"{worker.name}@test"]
-    control.add_consumer("early", destination=here, reply=True)
-    job = run("deployed_later", "kept", queue="early")
-    assert job.has_errors
-    control.cancel_consumer("early", destination=here, reply=True)
-    knowing = Worker(APP, environment | {"SENDER": "1"}, tmp_path, options=("-Q", "early"))
-    shop.monitor.jobs.restart(job.id)
-    with workers(knowing):
-        again = shop.monitor.jobs.wait_for(job.id, timeout=30)
-    assert (again.result, again.has_errors, again.run) == ("kept", False, 2)
-
-
-def test_a_stopped_job_whose_message_was_dropped_is_published_again_when_it_is_resumed(
-    shop: ModuleType, worker: Worker
-) -> None:
-    jobs, here = shop.monitor.jobs, [f"{worker.name}@test"]
-    sent = shop.unknown.apply_async(("kept",), queue="parked")
-    jobs.stop(sent.id)
-    shop.app.control.add_consumer("parked", destination=here, reply=True)
-    eventually(lambda: shop.app.AsyncResult(sent.id).state == "FAILURE", within=20)
-    assert (jobs.get(sent.id).status, jobs.get(sent.id).error) == ("stopped", None)
-    jobs.resume(sent.id)
-    assert jobs.wait_for(sent.id, timeout=20).error.startswith("NotRegistered: ")
 
 
 def test_a_message_that_no_worker_may_read_ends_its_job(run: Callable[..., Any]) -> None:

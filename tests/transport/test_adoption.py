@@ -169,4 +169,4 @@ def test_a_queue_that_goes_back_to_the_plain_transport_leaves_nothing_behind(
 
 def adopt(talk: Conversation, queue: Queue) -> int:
     lists = [queue.name, *(f"{queue.name}\x06\x16{step}" for step in (3, 6, 9))]
-    return adoption.adopt(FairQueue(talk.redis, queue.name), queue.name, lists)
+    return adoption.adopt(FairQueue(talk.redis, queue.name), lists)

@@ -1,4 +1,4 @@
-#!lua flags=allow-oom,allow-cross-slot-keys
+#!lua flags=allow-oom
 -- Take the next message in the fair order and lease it, in one step.
 --
 -- A low root is looked at when no normal one waits, more slots are free than the reserve, and no
@@ -9,10 +9,9 @@
 -- ARGV    now ('' for the server's), consumer ('' takes without a lease), request number (the
 --         same again returns the same lease, while it is out), floor (0 to below 1), then of the
 --         low class: reserve in slots ('' an eighth of them), ms of calm, ms that a normal message
---         may wait in the calm, ms until a low root becomes normal ('' never);
---         then the lists that kombu's own transport has for this queue
--- returns {ms until another look is worth it: a message is due, or the calm is long enough; or -1,
---         1 where a list of kombu's own transport has messages for this queue} or the first and
+--         may wait in the calm, ms until a low root becomes normal ('' never)
+-- returns {ms until another look is worth it: a message is due, or the calm is long enough; or -1}
+--         or that and
 --         lease, class ('normal', 'low'), root, deliveries before this one, task, payload, and
 --         the ms that were charged for it
 -- O(log roots), and O(log due) for each of at most 100 messages that have become due, O(1) for
@@ -25,15 +24,11 @@ local is_new = consumer ~= ''
 local CALM, PATIENCE, LONGEST_LOW = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local AT_ONCE = 100
 
-local function has_stock()
-    return ARGV[9] and redis.call('EXISTS', unpack(ARGV, 9)) > 0 and 1 or 0
-end
-
 local function answer(id, lease, element)
     local _, deliveries, _, rest = header_of(element)
     local class = lease.class == LOW and 'low' or 'normal'
     local charged = string.format('%.17g', lease.charged)
-    return {'-1', has_stock(), id, class, lease.root, deliveries, lease.task, string.sub(element, rest), charged}
+    return {'-1', id, class, lease.root, deliveries, lease.task, string.sub(element, rest), charged}
 end
 
 local function repeated()
@@ -213,7 +208,7 @@ if before then return before end
 release_due()
 if has(PAUSED) then
     save()
-    return {'-1', has_stock()}
+    return {'-1'}
 end
 trim(NORMAL)
 trim(LOW)
@@ -222,4 +217,4 @@ local taken, calm_in = dispatch(NORMAL), -1
 if not taken then taken, calm_in = dispatch_low() end
 settle_idle()
 save()
-return taken or {string.format('%.17g', next_look(calm_in)), has_stock()}
+return taken or {string.format('%.17g', next_look(calm_in))}

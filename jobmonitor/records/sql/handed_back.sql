@@ -1,0 +1,18 @@
+-- handed_back: a worker gives the message of a pending job back, or sets it aside, and says why;
+-- in the audit once a reason. `due_at` NULL leaves it. No row: the job is not pending. O(1).
+WITH changed AS (
+    UPDATE job SET due_at = coalesce(%(due_at)s::timestamptz, due_at),
+        pending_because = CASE WHEN %(due_at)s::timestamptz IS NULL THEN pending_because
+            ELSE 'due' END
+    WHERE id = %(id)s AND status = 'pending'
+      AND dispatch = coalesce(%(dispatch)s::int, dispatch)
+    RETURNING id, status
+), noted AS (
+    INSERT INTO job_event (job_id, event, from_status, to_status, reason)
+    SELECT id, %(event)s, status, status, %(reason)s FROM changed
+    WHERE NOT EXISTS (
+        SELECT FROM job_event
+        WHERE job_id = %(id)s AND event = %(event)s AND reason = %(reason)s
+    )
+)
+SELECT id FROM changed
