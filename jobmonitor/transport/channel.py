@@ -17,6 +17,7 @@ from jobmonitor.transport.adoption import adopt, stock_lists
 from jobmonitor.transport.envelope import FairMessage, raw_of
 from jobmonitor.transport.fair_queue import FairQueue, Taken
 from jobmonitor.transport.gate import LowGate
+from jobmonitor.transport.inspection import Inspection
 from jobmonitor.transport.leases import Leases
 from jobmonitor.transport.listeners import tell_purged
 from jobmonitor.transport.options import NAMES, check
@@ -91,6 +92,12 @@ class FairChannel(Taking):
             self.fair_client, queue, prefix=self.global_keyprefix, floor=self.fair_floor,
             gate=self.low_gate,
         )  # fmt: skip
+
+    def inspection(self: Any, queue: str) -> Inspection:
+        """Return the reads of a fair queue of this server."""
+        return Inspection(
+            self.fair_client, queue, prefix=self.global_keyprefix, gate=self.low_gate
+        )
 
     @property
     def low_gate(self: Any) -> LowGate:

@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from jobmonitor.transport.gate import LowGate
-from jobmonitor.transport.keys import base_of
+from jobmonitor.transport.keys import base_of, served_of
 from jobmonitor.transport.scripts import script
 
 #: ms for which a repeated publish is recognized
@@ -90,15 +90,16 @@ class FairQueue:
 
     def refresh(self, consumer: str, running: Sequence[tuple[int, float]]) -> None:
         """Charge what has run for longer than was guessed: leases and how long they ran."""
-        self._run("refresh", consumer, *chain.from_iterable(running))
+        self._run("refresh", self._now, consumer, *chain.from_iterable(running))
 
     def ack(self, consumer: str, lease: int, elapsed: float, *, root: str, low: bool) -> bool:
         """End a lease and charge its root; False: it was not out any more."""
-        return bool(self._run("ack", *ack_arguments(consumer, lease, elapsed, root, low)))
+        arguments = ack_arguments(consumer, lease, elapsed, root, low, self._now)
+        return bool(self._run("ack", *arguments))
 
     def requeue(self, consumer: str, lease: int, elapsed: float) -> bool:
         """Give a message back to the front of its root; False: it was not out any more."""
-        return bool(self._run("requeue", consumer, lease, elapsed))
+        return bool(self._run("requeue", self._now, consumer, lease, elapsed))
 
     def defer(self, consumer: str, lease: int, delay: float) -> bool:
         """Give a message back until in `delay` ms; False: it was not out any more."""
@@ -188,7 +189,10 @@ class FairQueue:
         """Remove the queue and all that is in it; what is leased goes on."""
         self.purge()
         consumers: Any = self.client.zrange(f"{self.base}cons", 0, -1)
-        names = [*_WHOLE, *(f"c:{_text(consumer)}" for consumer in consumers)]
+        seconds: Any = self.client.time()[0]
+        now = seconds * 1000 if self._clock is None else self._clock()
+        held = (f"c:{_text(consumer)}" for consumer in consumers)
+        names = [*_WHOLE, *held, *served_of(now)]
         self.client.delete(*(self.base + name for name in names))
 
     def holds(self, consumer: str, lease: int) -> bool:
@@ -231,10 +235,10 @@ def take_arguments(
 
 
 def ack_arguments(
-    consumer: str, lease: int, elapsed: float, root: str, low: bool
+    consumer: str, lease: int, elapsed: float, root: str, low: bool, now: float | str = ""
 ) -> tuple[Any, ...]:
     """Order what ack.lua wants."""
-    return consumer, lease, elapsed, _CLASS[low], root
+    return now, consumer, lease, elapsed, _CLASS[low], root
 
 
 def taken_of(reply: Sequence[Any]) -> tuple[Taken | None, float]:

@@ -21,6 +21,7 @@ c:<consumer>    HASH    m<lease> the message, f<lease> the facts; last request; 
 cons            ZSET    consumer -> ms of its last beat, while it lives
 slots           HASH    consumer -> how many messages it runs at once, while it lives
 suspects        HASH    consumer -> its last beat when it was suspected
+served:<minute> HASH    total, weights, roots; r<root> -> ms it received; a bit over an hour
 est             HASH    task name -> learned ms; as many as there are names
 quarantine      HASH    name -> class, deliveries, root and reason of a message set aside
 quarantine_messages  HASH  name -> the message as it came
@@ -32,9 +33,22 @@ p:<producer>    STRING  its last publish number, for ten minutes
 
 from __future__ import annotations
 
+import math
+
+#: ms; what roots received is counted by the minute
+MINUTE = 60_000.0
+#: so many minutes before the one that began are counted, and may be read
+COUNTED_MINUTES = 60
+
 
 def base_of(prefix: str, queue: str) -> str:
     """Begin every key of a queue; two queues never share one, whatever their names."""
     for sign in "%{}":
         queue = queue.replace(sign, f"%{ord(sign):02X}")
     return f"{prefix}fair:{{{queue}}}:"
+
+
+def served_of(now: float) -> list[str]:
+    """Name the hashes in which it is counted what roots received, the newest first."""
+    last = math.floor(now / MINUTE)
+    return [f"served:{minute}" for minute in range(last, last - COUNTED_MINUTES - 1, -1)]

@@ -18,6 +18,7 @@ from jobmonitor.transport.gate import LowGate
 from jobmonitor.transport.model_leases import Consumers
 from jobmonitor.transport.model_order import MOVED_AT_ONCE, Order
 from jobmonitor.transport.model_roots import Element, Lease, Roots, Scores
+from jobmonitor.transport.model_served import Served
 
 LEAST = 1.0
 _DUE_AT_ONCE = 100
@@ -56,6 +57,7 @@ class Model:
         self.paused_at: float | None = None
         self.order = Order()
         self.consumers = Consumers()
+        self.served = Served()
         self.producers: dict[str, int] = {}
         self._lease_seq = 0
         self._due = Scores()
@@ -126,19 +128,21 @@ class Model:
             return None, max(calm_in, -1.0)
         return self.order.dispatch(True, self.floor, leased=leased), -1.0
 
-    def refresh(self, consumer: str, running: Iterable[tuple[int, float]]) -> None:
+    def refresh(self, now: float, consumer: str, running: Iterable[tuple[int, float]]) -> None:
         """Charge what has run for longer than was guessed: leases and how long they ran."""
         for number, elapsed in running:
             lease = self.consumers.lease(consumer, number)
             if lease and elapsed > lease.charged:
-                self.order.roots[lease.low].charge(lease, elapsed)
+                self._charge(now, lease, elapsed)
 
-    def ack(self, consumer: str, number: int, elapsed: float, *, root: str, low: bool) -> bool:
+    def ack(
+        self, now: float, consumer: str, number: int, elapsed: float, *, root: str, low: bool
+    ) -> bool:
         """End a lease and charge its root; False: it was not out any more."""
         elapsed = max(elapsed, LEAST)
         lease = self.consumers.lease(consumer, number)
         if lease:
-            self.order.roots[lease.low].charge(lease, elapsed)
+            self._charge(now, lease, elapsed)
             self.order.learn(lease.task, elapsed)
             self._end(consumer, number)
             self.order.forget_passed(lease.low, lease.root)
@@ -147,12 +151,12 @@ class Model:
         self.order.settle_idle()
         return lease is not None
 
-    def requeue(self, consumer: str, number: int, elapsed: float) -> bool:
+    def requeue(self, now: float, consumer: str, number: int, elapsed: float) -> bool:
         """Give a message back to the front of its root; False: it was not out any more."""
         lease = self.consumers.lease(consumer, number)
         if lease is None:
             return False
-        self.order.roots[lease.low].charge(lease, max(elapsed, LEAST))
+        self._charge(now, lease, max(elapsed, LEAST))
         self._put_back(consumer, number)
         return True
 
@@ -161,7 +165,7 @@ class Model:
         lease = self.consumers.lease(consumer, number)
         if lease is None:
             return False
-        self.order.roots[lease.low].charge(lease, LEAST)
+        self._charge(now, lease, LEAST)
         self._due.set(f"lease:{number}", now + delay)
         deliveries, payload = lease.element.deliveries + 1, lease.element.payload
         self._due_messages[f"lease:{number}"] = _Later(
@@ -299,6 +303,7 @@ class Model:
             "slots": dict(consumers.slots),
             "capacity": self.capacity(),
             "suspects": dict(consumers.suspects),
+            "served": {minute: dict(fields) for minute, fields in self.served.of.items()},
             "last_pass": consumers.last_pass,
             "grace": consumers.grace,
         }
@@ -310,6 +315,11 @@ class Model:
             element = Element(math.floor(now), later.deliveries, 0, later.payload)
             self.order.enqueue(later.low, later.root, element, later.step)
             self.order.set_weight(later.root, later.weight)
+
+    def _charge(self, now: float, lease: Lease, elapsed: float) -> None:
+        self.served.count(now, lease, elapsed - lease.served)
+        lease.served = elapsed
+        self.order.roots[lease.low].charge(lease, elapsed)
 
     def _end(self, consumer: str, number: int) -> Lease:
         lease = self.consumers.leases[consumer].pop(number)

@@ -22,7 +22,10 @@ class Element(NamedTuple):
 
 @dataclass(slots=True)
 class Lease:
-    """A message in the hands of a consumer, and what its root was charged for it so far."""
+    """A message in the hands of a consumer, and what its root was charged for it so far.
+
+    `served` is what it received of that: a guess is charged before.
+    """
 
     low: bool
     root: str
@@ -32,6 +35,7 @@ class Lease:
     floor: float
     side: str
     element: Element
+    served: float = 0.0
 
 
 class Scores:

@@ -117,7 +117,7 @@ def is_copy_in_front(before: Snapshot, given: Given) -> bool:
 
 def check_keys_left(keys: dict[str, Any]) -> None:
     """Nothing is left but what the documentation of the keys says."""
-    left = {name for name in keys if not name.startswith("p:")}
+    left = {name for name in keys if not name.startswith(("p:", "served:"))}
     assert left <= _LEFT, f"left behind: {sorted(left - _LEFT)}"
     assert len(keys.get("wake", [])) <= 3
 

@@ -48,7 +48,9 @@ _steps = st.one_of(
     st.sampled_from([0.125, 1_000, 4_999.9, 5_000, 15_001, 31_000, 100_000, -60_000]),
     st.integers(0, 30_000).map(lambda number: number / 3),
 )
-_TIMED = ("publish", "take", "beat", "hold", "defer", "pause")
+_TIMED = (
+    "publish", "take", "ack", "refresh", "requeue", "beat", "hold", "defer", "pause",
+)  # fmt: skip
 _which = st.integers(0, 1_000)
 _consumers = st.sampled_from(CONSUMERS)
 

@@ -73,6 +73,9 @@ def server_snapshot(client: redis.Redis, base: str) -> dict[str, Any]:
         "slots": _floats(keys.get("slots", {})),
         "capacity": float(meta.get("capacity", 0)),
         "suspects": _floats(keys.get("suspects", {})),
+        "served": {
+            int(n[7:]): _floats(fields) for n, fields in keys.items() if n.startswith("served:")
+        },
         "last_pass": float(meta["last_pass"]) if "last_pass" in meta else None,
         "grace": float(meta["grace"]) if "grace" in meta else None,
     }
@@ -135,13 +138,14 @@ def _leases(fields: Mapping[str, str]) -> dict[int, dict[str, Any]]:
 
 
 def _lease(text: str) -> dict[str, Any]:
-    charged, weight, floor, side, name, length, rest = text.split(" ", 6)
+    charged, served, weight, floor, side, name, length, rest = text.split(" ", 7)
     task, root = _split(rest, int(length))
     return {
         "low": name == "low",
         "root": root,
         "task": task,
         "charged": float(charged),
+        "served": float(served),
         "weight": float(weight),
         "floor": float(floor),
         "side": side,

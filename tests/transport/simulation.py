@@ -109,13 +109,13 @@ class Simulation:
 
     def _end(self, lease: int) -> None:
         job = self.running.pop(lease)
-        self.model.ack("c", lease, job.cost, root=job.root, low=False)
+        self.model.ack(self.now, "c", lease, job.cost, root=job.root, low=False)
         self.served[job.root] = self.served.get(job.root, 0.0) + job.cost
         self.on_end.get(job.root, lambda: None)()
 
     def _refresh(self) -> None:
-        running = self.running.items()
-        self.model.refresh("c", [(lease, self.now - job.at) for lease, job in running])
+        running = [(lease, self.now - job.at) for lease, job in self.running.items()]
+        self.model.refresh(self.now, "c", running)
 
 
 def longest_gap(simulation: Simulation, root: str, since: float = 0.0) -> float:

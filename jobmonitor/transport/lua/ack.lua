@@ -2,13 +2,13 @@
 -- End a lease: charge its root for the time it ran, and learn how long such a task takes.
 --
 -- KEYS[1] base
--- ARGV    consumer, lease, elapsed ms, class and root of the message
+-- ARGV    now ('' for the server's), consumer, lease, elapsed ms, class and root of the message
 -- returns 1 ended, 0 the lease was not out any more; a copy of the message that waits again
 --         because of that is withdrawn: what is acknowledged has run
 -- O(log roots).
 -- {order}
 -- {leases}
-local consumer, id, elapsed = ARGV[1], ARGV[2], math.max(tonumber(ARGV[3]), LEAST)
+local consumer, id, elapsed = ARGV[2], ARGV[3], math.max(tonumber(ARGV[4]), LEAST)
 
 local function withdraw_copy(class, root)
     local list = list_of(class, root, 0)
@@ -36,14 +36,14 @@ end
 
 local lease = read_lease(consumer, id)
 if lease then
-    local parked = charge(lease, elapsed)
+    local parked = charge(clock(ARGV[1]), lease, elapsed)
     learn(lease.task)
     local is_idle = end_lease(consumer, id, lease)
     if is_idle and parked and parked <= get(lease.class .. 'v') then
         forget(lease.class, lease.root)
     end
 else
-    withdraw_copy(ARGV[4] == 'low' and LOW or NORMAL, ARGV[5])
+    withdraw_copy(ARGV[5] == 'low' and LOW or NORMAL, ARGV[6])
 end
 settle_idle()
 save()

@@ -12,7 +12,7 @@ local lease = read_lease(consumer, id)
 if not lease then return 0 end
 local element = redis.call('HGET', leases_of(consumer), 'm' .. id)
 local _, deliveries, _, rest = header_of(element)
-charge(lease, LEAST)
+charge(now, lease, LEAST)
 local payload = string.sub(element, rest)
 local kept = later_text(lease.class, '', 0, deliveries + 1, lease.root, payload)
 redis.call('HSET', base .. 'due_messages', 'lease:' .. id, kept)

@@ -55,18 +55,19 @@ local function leases_of(consumer) return base .. 'c:' .. consumer end
 -- Weight and floor are kept as the texts they came as.
 local function facts_text(lease)
     local class = lease.class == LOW and 'low' or 'normal'
-    return string.format('%.17g', lease.charged) .. ' ' .. lease.weight .. ' ' .. lease.floor
-        .. ' ' .. lease.side .. ' ' .. class .. ' ' .. #lease.task .. ' ' .. lease.task .. lease.root
+    return string.format('%.17g %.17g', lease.charged, lease.served) .. ' ' .. lease.weight .. ' '
+        .. lease.floor .. ' ' .. lease.side .. ' ' .. class .. ' ' .. #lease.task .. ' ' .. lease.task .. lease.root
 end
 
 local function read_lease(consumer, id)
     local found = redis.call('HGET', leases_of(consumer), 'f' .. id)
     if not found then return nil end
-    local charged, weight, floor, side, class, length, rest =
-        string.match(found, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%d+) ()')
+    local charged, served, weight, floor, side, class, length, rest =
+        string.match(found, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%d+) ()')
     length = tonumber(length)
     return {
-        charged = tonumber(charged), weight = weight, floor = floor, side = side,
+        charged = tonumber(charged), served = tonumber(served), weight = weight, floor = floor,
+        side = side,
         class = class == 'low' and LOW or NORMAL,
         task = string.sub(found, rest, rest + length - 1), root = string.sub(found, rest + length),
     }
@@ -81,8 +82,30 @@ local function add_to_clock(class, side, floor, service)
     end
 end
 
+-- What roots received is counted by the minute, for an hour. A guess is charged, but was not
+-- received yet. Of more roots in one minute than this only the sum is counted.
+local MINUTE, COUNTED_FOR, COUNTED_ROOTS = 60000, 63 * 60000, 5000
+
+local function count_served(now, lease, ms)
+    local minute = base .. 'served:' .. string.format('%.0f', math.floor(now / MINUTE))
+    local field = 'r' .. lease.root
+    local found = redis.call('HMGET', minute, 'total', 'weights', 'roots', field)
+    local total, roots = (tonumber(found[1]) or 0) + ms, tonumber(found[3]) or 0
+    if found[4] then
+        redis.call('HSET', minute, 'total', total, field, tonumber(found[4]) + ms)
+    elseif roots < COUNTED_ROOTS then
+        local weights = (tonumber(found[2]) or 0) + tonumber(lease.weight)
+        redis.call('HSET', minute, 'total', total, 'weights', weights, 'roots', roots + 1, field, ms)
+    else
+        redis.call('HSET', minute, 'total', total)
+    end
+    if not found[1] then redis.call('PEXPIRE', minute, COUNTED_FOR) end
+end
+
 -- Returns the tag of a root that is parked, nil where it stands in the ring.
-local function charge(lease, elapsed)
+local function charge(now, lease, elapsed)
+    count_served(now, lease, elapsed - lease.served)
+    lease.served = elapsed
     local service = elapsed - lease.charged
     local class, amount = lease.class, service / tonumber(lease.weight)
     add_to_clock(class, lease.side, tonumber(lease.floor), service)

@@ -2,15 +2,15 @@
 -- Give a message back to the front of its root; the time it took is charged, nothing is learned.
 --
 -- KEYS[1] base
--- ARGV    consumer, lease, elapsed ms
+-- ARGV    now ('' for the server's), consumer, lease, elapsed ms
 -- returns 1 given back, 0 the lease was not out any more
 -- O(log roots).
 -- {order}
 -- {leases}
-local consumer, id = ARGV[1], ARGV[2]
+local now, consumer, id = clock(ARGV[1]), ARGV[2], ARGV[3]
 local lease = read_lease(consumer, id)
 if not lease then return 0 end
-charge(lease, math.max(tonumber(ARGV[3]), LEAST))
+charge(now, lease, math.max(tonumber(ARGV[4]), LEAST))
 put_back(consumer, id, lease)
 wake(1)
 save()

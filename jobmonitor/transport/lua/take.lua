@@ -145,7 +145,7 @@ local function dispatch(class)
     local task = task_of(element)
     local lease = {
         class = class, root = root, side = side, floor = ARGV[4], task = task,
-        charged = guess(task), weight = weight_of(root),
+        charged = guess(task), served = 0, weight = weight_of(root),
     }
     local tag = start_of(class, root, side, score) + lease.charged / tonumber(lease.weight)
     add_to_clock(class, side, floor, lease.charged)
