@@ -22,6 +22,7 @@ from jobmonitor.errors import (
     MigratedFurther,
     NotMigrated,
     QueryRefused,
+    QueueNotFound,
 )
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
 _ABOUT_SERVERS = (DatabaseUnavailable, NotMigrated, MigratedFurther, OperationalError)
 _CODES: dict[type[JobMonitorError], int] = {
     JobNotFound: 404,
+    QueueNotFound: 404,
     QueryRefused: 400,
     ConfigurationError: 400,
     DatabaseUnavailable: 503,

@@ -12,6 +12,7 @@
     │   │   └── JobNotDone      … or that is final, but not done with
     │   └── MessageTooLarge     its message is over the cap
     ├── JobNotFound             there is no job with this id
+    ├── QueueNotFound           there is no queue with this name
     ├── TokenRefused            a token cannot be made or found
     ├── UserRefused             a user of the panel cannot be made, changed or found
     ├── QueryRefused            a filter or cursor makes no sense
@@ -29,6 +30,8 @@ Every constructor takes facts and makes the sentence.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 _ID_MAX = 255
 
@@ -126,6 +129,15 @@ def _short(job_id: str) -> str:
     """Keep what cannot be an id, as long as anything, out of a sentence."""
     text = str(job_id)
     return text if len(text) <= _ID_MAX else f"{text[:50]}…"
+
+
+class QueueNotFound(JobMonitorError):
+    """There is no queue with this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"there is no queue {_short(name)!r}; there are: {', '.join(known) or 'none'}"
+        )
 
 
 class TokenRefused(JobMonitorError):

@@ -22,6 +22,7 @@ from celery.result import AsyncResult
 from jobmonitor.attempt import Execution
 from jobmonitor.dispatch import Dispatch
 from jobmonitor.errors import ConfigurationError, JobNotFound, QueryRefused
+from jobmonitor.insight import Insight
 from jobmonitor.operations import Operations, Outcome
 from jobmonitor.purging import cancel_purged
 from jobmonitor.records.database import Database, migrate
@@ -203,6 +204,11 @@ class JobMonitor:
     def jobs(self) -> Jobs:
         """Operations and queries."""
         return Jobs(self)
+
+    @cached_property
+    def insight(self) -> Insight:
+        """Queues, the shares of root jobs, workers; and pausing a queue."""
+        return Insight(self.app, self.database, self.settings.lost_after)
 
     @contextmanager
     def acting(self, who: str | None) -> Iterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from flask import Flask
 from flask_smorest import Api
 
+from flask_panel.api.insight import blueprint as insight
 from flask_panel.api.jobs import blueprint as jobs
 from flask_panel.api.statistics import blueprint as statistics
 from flask_panel.auth import register_limiter
@@ -26,7 +27,7 @@ def register_api(app: Flask) -> None:
     )
     api = Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
-    for blueprint in (jobs, statistics):
+    for blueprint in (jobs, statistics, insight):
         api.register_blueprint(blueprint)
         csrf.exempt(blueprint)  # programs send tokens; a cookie opens nothing here
     register_limiter(app)

@@ -18,6 +18,7 @@ from jobmonitor.errors import ConfigurationError
 _WHERE = {
     "list": "reading", "show": "reading", "tree": "reading", "logs": "logs",
     "stats": "statistics",
+    "queues": "routing", "workers": "routing", "pause": "routing", "unpause": "routing",
     "stop": "steering", "resume": "steering", "force-stop": "steering", "cancel": "steering",
     "restart": "steering", "low-priority": "steering",
     "migrate": "setup", "token": "setup", "user": "users", "panel": "panel", "demo": "demo",

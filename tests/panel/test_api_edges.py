@@ -148,7 +148,7 @@ def test_the_document_describes_every_resource(client: FlaskClient) -> None:
     document = client.get("/api/v1/openapi.json").json
     assert document["openapi"] == "3.1.0"
     assert {path.removeprefix("/api/v1/jobs") for path in document["paths"]} == {
-        "/api/v1/statistics",
+        "/api/v1/statistics", "/api/v1/queues", "/api/v1/shares", "/api/v1/workers",
         "", "/{job_id}", "/{job_id}/children", "/{job_id}/tree", "/{job_id}/logs",
         "/{job_id}/events", "/stop",
         "/resume", "/force-stop", "/cancel", "/restart", "/set-low-priority",

@@ -14,21 +14,24 @@ from werkzeug.test import TestResponse
 from jobmonitor import JobMonitor
 from jobmonitor.records.logs import Logs, NewLine
 from jobmonitor.states import Operation
+from tests.factories import Records
 
 Headers = dict[str, str]
 Submit = Callable[..., str]
 Document = dict[str, Any]
 
 JOBS = "/api/v1/jobs"
-READING = [JOBS, "/api/v1/statistics"] + [
+ROUTING = [f"/api/v1/{name}" for name in ("queues", "shares", "workers")]
+READING = [JOBS, "/api/v1/statistics", *ROUTING] + [
     f"{JOBS}/{{job_id}}{more}" for more in ("", "/children", "/tree", "/logs", "/events")
 ]
 STEERING = [f"{JOBS}/{operation.value}" for operation in Operation]
 EXAMPLES = {
     "status": "pending", "type": "panel.work", "limit": "7", "has_errors": "false",
     "low_priority": "false", "system": "false", "run_by": "alice", "root": "x", "parent": "x",
-    "q": "x", "bucket": "900", "level": "INFO", "order": "oldest",
+    "q": "x", "queue": "celery", "bucket": "900", "level": "INFO", "order": "oldest",
 }  # fmt: skip
+FOUND = ("jobs", "lines", "events", "id", "buckets", "queues", "workers")
 A_MOMENT = "2026-01-01T00:00:00Z"
 KINDS: dict[str, Any] = {
     "object": dict, "array": list, "string": str, "boolean": bool, "integer": int,
@@ -43,8 +46,9 @@ def document(panel: Flask) -> Document:
 
 
 @pytest.fixture
-def family(submit: Submit, monitor: JobMonitor) -> str:
-    """A job that has a child, an entry in its audit and a line in its log."""
+def family(submit: Submit, monitor: JobMonitor, records_of_module: Records) -> str:
+    """A job that has a child, an entry in its audit, a line in its log; and a worker."""
+    records_of_module.worker()
     top = submit(label="top", run_by="alice")
     monitor.app.send_task("panel.work", (1,), parent_id=top)
     monitor.jobs.set_low_priority(top)
@@ -133,7 +137,7 @@ def test_a_read_answers_as_described(
     answer = client.get(path.replace("{job_id}", family), headers=viewer)
     assert answer.status_code == 200
     assert_as_described(document, path, "get", answer)
-    assert any(answer.json.get(name) for name in ("jobs", "lines", "events", "id", "buckets"))
+    assert any(answer.json.get(name) for name in FOUND)
 
 
 def test_a_job_is_what_its_view_says(

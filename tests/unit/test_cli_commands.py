@@ -12,11 +12,21 @@ from click.testing import CliRunner
 
 from jobmonitor.cli import jobs
 
-READING = (("list",), ("show",), ("tree",), ("logs",), ("stats",), ("token", "list"))
+READING = (
+    ("list",), ("show",), ("tree",), ("logs",), ("stats",), ("queues",), ("workers",),
+    ("token", "list"),
+)  # fmt: skip
 OPERATIONS = (
     ("stop",), ("resume",), ("force-stop",), ("cancel",), ("restart",), ("low-priority",),
 )  # fmt: skip
-SETUP = (("migrate",), ("token", "create"), ("token", "revoke"), ("demo",))
+SETUP = (
+    ("migrate",),
+    ("token", "create"),
+    ("token", "revoke"),
+    ("demo",),
+    ("pause",),
+    ("unpause",),
+)
 HEAVY = {"sqlalchemy", "psycopg", "alembic", "celery", "kombu", "redis", "flask"}
 
 
