@@ -230,7 +230,7 @@ class Insight:
 
     def _names(self, workers: Iterable[Any]) -> list[str]:
         own = (
-            name for name, queue in self._app.amqp.queues.items()
+            name for name, queue in list(self._app.amqp.queues.items())
             if getattr(queue.exchange, "type", None) != "fanout"
         )  # fmt: skip
         consumed = (name for row in workers for name in row.queues)

@@ -19,12 +19,13 @@ from jobmonitor.transport.scripts import script
 
 #: how many roots, and how many consumers, are shown at most
 ROOTS_MAX = 100
-CONSUMERS_MAX = 100
+CONSUMERS_MAX = 500
 #: the windows in which it is said what roots received, in minutes before the one that began
 MINUTES = 5
 HOUR = COUNTED_MINUTES
 _LOOKED_AT = 20
 _LEASES_SHOWN = 20
+_CONSUMERS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +159,19 @@ class Inspection:
         return self._roots(1, root)[0]
 
     def consumers(self) -> list[ConsumerState]:
-        """Read who consumes, at most a hundred, the one that was silent for longest first."""
-        now, *found = self._run("consumers", CONSUMERS_MAX, _LEASES_SHOWN)
-        return [_consumer(float(_text(now)), facts) for facts in found]
+        """Read who consumes, at most 500, the one that was silent for longest first.
+
+        A command for each hundred: each of them is short for the others on the server.
+        """
+        states: dict[str, ConsumerState] = {}
+        for first in range(0, CONSUMERS_MAX, _CONSUMERS_AT_ONCE):
+            now, *found = self._run("consumers", first, _CONSUMERS_AT_ONCE, _LEASES_SHOWN)
+            for facts in found:
+                state = _consumer(float(_text(now)), facts)
+                states[state.name] = state  # one that beats meanwhile comes again
+            if len(found) < _CONSUMERS_AT_ONCE:
+                break
+        return list(states.values())
 
     def _run(self, what: str, *arguments: Any) -> Any:
         now = "" if self._clock is None else self._clock()

@@ -270,6 +270,13 @@ def test_consumers_say_what_they_hold_the_newest_first(yard: Yard) -> None:
     )
 
 
+def test_every_one_of_many_consumers_is_read_once(yard: Yard) -> None:
+    for number in range(205):
+        yard.queue.beat(f"c{number}", [], slots=1)
+    names = [each.name for each in yard.look().consumers()]
+    assert sorted(names) == sorted(f"c{number}" for number in range(205))
+
+
 READS: dict[str, Callable[[Inspection], Any]] = {
     "queue": Inspection.queue,
     "roots": Inspection.roots,

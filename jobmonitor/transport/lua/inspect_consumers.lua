@@ -2,14 +2,16 @@
 -- Read who consumes from a queue, and what each holds, its newest leases first.
 --
 -- KEYS[1] base
--- ARGV    now ('' for the server's), how many consumers, of each how many leases
+-- ARGV    now ('' for the server's), how many consumers are passed over, how many are read, of each
+--         how many leases
 -- returns now, then of each consumer, the one that was silent for longest first: its name, slots,
 --         ms of its last beat, leases, and of the newest ones: lease, root, task, job or '', class
 -- O(consumers asked for x leases of each).
 -- {order}
 -- {leases}
-local now, many, most = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local consumers = redis.call('ZRANGE', base .. 'cons', 0, many - 1, 'WITHSCORES')
+local now, first, many = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local most = tonumber(ARGV[4])
+local consumers = redis.call('ZRANGE', base .. 'cons', first, first + many - 1, 'WITHSCORES')
 local found = {string.format('%.17g', now)}
 for index = 1, #consumers, 2 do
     local consumer, leases = consumers[index], {}
