@@ -8,16 +8,15 @@ only how much waits in it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
-from jobmonitor.errors import ConfigurationError, QueueNotFound
+from jobmonitor.broker import connected, fair_channel, is_fair
+from jobmonitor.errors import QueueNotFound
 from jobmonitor.records.database import Database
 from jobmonitor.redaction import storable
 from jobmonitor.transport.inspection import (
@@ -36,7 +35,6 @@ _WORKERS_MAX = 500
 _JOBS_SHOWN = 20
 #: what no index serves is looked for among so many jobs
 _NEWEST = 10_000
-_PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class Insight:
     def queues(self) -> list[Queue]:
         """Read each queue that the app names, a worker consumes, or a recent job waits in."""
         names = self._names(self._workers())
-        with self._connection() as connection:
+        with connected(self._app) as connection:
             return [_queue(connection, name) for name in names]
 
     def shares(self, queue: str | None = None, *, limit: int = 20) -> list[Shares]:
@@ -150,7 +148,7 @@ class Insight:
         Raises QueueNotFound for a queue that is not there.
         """
         names = self._names(self._workers())
-        with self._connection() as connection:
+        with connected(self._app) as connection:
             if queue is not None:
                 self._check(connection, queue, names)
                 names = [queue]
@@ -168,7 +166,7 @@ class Insight:
     def workers(self) -> list[Worker]:
         """Read the workers that have not ended, and what each runs."""
         rows = self._workers()
-        with self._connection() as connection:
+        with connected(self._app) as connection:
             found = _consumers(connection, self._names(rows))
         if found is None:
             return self._by_records(rows)
@@ -199,30 +197,13 @@ class Insight:
 
     # -- the broker ------------------------------------------------------------------------
 
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        """Lend a connection; raises OperationalError where the broker is away."""
-        with self._app.connection_or_acquire() as connection:
-            try:
-                connection.ensure_connection(max_retries=1, timeout=_PATIENCE)
-                yield connection
-            except connection.connection_errors as error:
-                raise OperationalError(str(error)) from error
-
     def _paused(self, queue: str, *, on: bool) -> bool:
-        names = self._names(self._workers())
-        with self._connection() as connection:
-            self._check(connection, queue, names)
-            if not _is_fair(connection, queue):
-                raise ConfigurationError(
-                    f"the queue {queue!r} cannot be paused: that needs the fair transport, "
-                    "fair-redis://"
-                )
-            changed: bool = connection.default_channel.fair_queue(queue).pause(on=on)
+        with fair_channel(self._app, queue, "paused") as channel:
+            changed: bool = channel.fair_queue(queue).pause(on=on)
             return changed
 
     def _check(self, connection: Any, queue: str, names: Sequence[str]) -> None:
-        is_there = _is_fair(connection, queue) and (
+        is_there = is_fair(connection.default_channel, queue) and (
             connection.default_channel.fair_queue(queue).is_declared()
         )
         if queue not in names and not is_there:
@@ -285,13 +266,8 @@ class Insight:
         )  # fmt: skip
 
 
-def _is_fair(connection: Any, queue: str) -> bool:
-    channel = connection.default_channel
-    return getattr(channel, "fair_queue", None) is not None and channel.is_fair(queue)
-
-
 def _queue(connection: Any, name: str) -> Queue:
-    if not _is_fair(connection, name):
+    if not is_fair(connection.default_channel, name):
         return Queue(name, fair=False, waiting=_size(connection, name))
     state: QueueState = connection.default_channel.inspection(name).queue()
     paused = state.paused_at
@@ -312,7 +288,7 @@ def _size(connection: Any, name: str) -> int:
 
 
 def _roots(connection: Any, name: str, limit: int) -> list[RootState] | None:
-    if not _is_fair(connection, name):
+    if not is_fair(connection.default_channel, name):
         return None
     found: list[RootState] = connection.default_channel.inspection(name).roots(limit)
     return found
@@ -326,7 +302,7 @@ def _consumers(
         return None
     found: dict[str, dict[str, ConsumerState]] = defaultdict(dict)
     for name in names:
-        if _is_fair(connection, name):
+        if is_fair(connection.default_channel, name):
             for state in connection.default_channel.inspection(name).consumers():
                 found[state.name][name] = state
     return dict(found)

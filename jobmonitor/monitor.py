@@ -32,6 +32,7 @@ from jobmonitor.records.queries import Filters, Node, Page, Queries
 from jobmonitor.records.statistics import Statistics, read_statistics
 from jobmonitor.records.store import Store
 from jobmonitor.said import acting, person
+from jobmonitor.setting_aside import SettingAside
 from jobmonitor.settings import Settings
 from jobmonitor.states import Operation, Status
 from jobmonitor.submission import Submission
@@ -204,6 +205,11 @@ class JobMonitor:
     def jobs(self) -> Jobs:
         """Operations and queries."""
         return Jobs(self)
+
+    @cached_property
+    def setting_aside(self) -> SettingAside:
+        """Messages that nobody could deliver, and queues that are given up."""
+        return SettingAside(self.app)
 
     @cached_property
     def insight(self) -> Insight:

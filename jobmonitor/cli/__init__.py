@@ -19,6 +19,7 @@ _WHERE = {
     "list": "reading", "show": "reading", "tree": "reading", "logs": "logs",
     "stats": "statistics",
     "queues": "routing", "workers": "routing", "pause": "routing", "unpause": "routing",
+    "quarantine": "aside", "drain": "aside",
     "stop": "steering", "resume": "steering", "force-stop": "steering", "cancel": "steering",
     "restart": "steering", "low-priority": "steering",
     "migrate": "setup", "token": "setup", "user": "users", "panel": "panel", "demo": "demo",

@@ -86,11 +86,11 @@ class FairChannel(Taking):
             self._fair_client = redis.Redis(connection_pool=pool)
         return self._fair_client
 
-    def fair_queue(self: Any, queue: str) -> FairQueue:
-        """Return a fair queue of this server."""
+    def fair_queue(self: Any, queue: str, gate: LowGate | None = None) -> FairQueue:
+        """Return a fair queue of this server; `gate` instead of that of the options."""
         return FairQueue(
             self.fair_client, queue, prefix=self.global_keyprefix, floor=self.fair_floor,
-            gate=self.low_gate,
+            gate=gate or self.low_gate,
         )  # fmt: skip
 
     def inspection(self: Any, queue: str) -> Inspection:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from jobmonitor.transport import adoption
+from jobmonitor.transport.gate import ALWAYS_OPEN
 from jobmonitor.transport.leases import Lease
 from jobmonitor.transport.listeners import on_adopted, on_purged
 from jobmonitor.transport.process import name_process, offer_slots
+from jobmonitor.transport.quarantine import Quarantine, Quarantined
 
 __all__ = [
-    "began", "defer", "give_back", "is_leased", "name_process", "offer_slots", "on_adopted",
-    "on_purged", "quarantine",
+    "Quarantined", "began", "defer", "give_away", "give_back", "is_leased", "name_process",
+    "offer_slots", "on_adopted", "on_purged", "quarantine", "quarantine_of",
 ]  # fmt: skip
 
 
@@ -40,6 +43,19 @@ def give_back(channel: Any, queues: Iterable[str], consumer: str) -> bool:
         if channel.is_fair(queue):
             channel.fair_queue(queue).leave(consumer)
     return True
+
+
+def quarantine_of(channel: Any, queue: str) -> Quarantine:
+    """Look into the quarantine of a fair queue."""
+    return Quarantine(channel.fair_queue(queue))
+
+
+def give_away(channel: Any, queue: str) -> int:
+    """Hand what waits in a fair queue over to kombu's own lists; how much that was."""
+    lists = channel.stock_lists(queue)
+    steps: dict[int, str] = dict(zip(channel.priority_steps, lists, strict=True))
+    fair = channel.fair_queue(queue, ALWAYS_OPEN)
+    return adoption.give_away(fair, lambda step: steps.get(step, str(lists[0])))
 
 
 def is_leased(message: Any) -> bool:

@@ -184,4 +184,4 @@ class World:
         names = {key.removeprefix(base) for key in found}
         known = self.redis.zrange(self.key(queue, "cons"), 0, -1)
         names -= _STAYS | {f"c:{consumer.decode()}" for consumer in known}
-        return sorted(name for name in names if not name.startswith("p:"))
+        return sorted(name for name in names if not name.startswith(("p:", "served:")))

@@ -14,7 +14,7 @@ from jobmonitor.cli import jobs
 
 READING = (
     ("list",), ("show",), ("tree",), ("logs",), ("stats",), ("queues",), ("workers",),
-    ("token", "list"),
+    ("token", "list"), ("quarantine", "list"),
 )  # fmt: skip
 OPERATIONS = (
     ("stop",), ("resume",), ("force-stop",), ("cancel",), ("restart",), ("low-priority",),
@@ -26,6 +26,10 @@ SETUP = (
     ("demo",),
     ("pause",),
     ("unpause",),
+    ("quarantine", "show"),
+    ("quarantine", "put-back"),
+    ("quarantine", "drop"),
+    ("drain",),
 )
 HEAVY = {"sqlalchemy", "psycopg", "alembic", "celery", "kombu", "redis", "flask"}
 

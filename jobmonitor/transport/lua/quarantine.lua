@@ -32,7 +32,7 @@ if not lease then return '' end
 local element = redis.call('HGET', leases_of(consumer), 'm' .. number)
 local _, deliveries, _, rest = header_of(element)
 local id = aside(lease.class, lease.root, deliveries, string.sub(element, rest))
-local parked = charge(lease, LEAST)
+local parked = charge(now, lease, LEAST)
 if end_lease(consumer, number, lease) and parked and parked <= get(lease.class .. 'v') then
     forget(lease.class, lease.root)
 end
