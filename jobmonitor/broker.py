@@ -30,7 +30,7 @@ def connected(app: Celery) -> Iterator[Any]:
 
 @contextmanager
 def fair_channel(app: Celery, queue: str, what: str) -> Iterator[Any]:
-    """Lend a channel on which a queue is in fair order, one that the app knows or that is declared.
+    """Lend a channel on which a queue is in fair order, one that is known or declared.
 
     Raises ConfigurationError on another broker, which says what cannot be done; QueueNotFound.
     """
