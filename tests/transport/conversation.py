@@ -79,7 +79,7 @@ class Conversation:
         """The keys of a fair queue, without their base, but what is forgotten by itself."""
         base = self.base(queue)
         names = [key.decode().removeprefix(base) for key in self.redis.keys(f"{base}*")]
-        return sorted(name for name in names if not name.startswith("p:"))
+        return sorted(name for name in names if not name.startswith(("p:", "served:")))
 
     def leases(self, queue: Queue) -> int:
         """How many messages of a fair queue somebody holds."""
