@@ -2,7 +2,8 @@
 
 Runs in: whoever steers: a panel, a command line, a task. An operation on a tree first writes
 a hold; when that is committed and every claim that began before it has ended, nothing below
-starts any more. The rows follow in batches. Postgres first; a control message is only a nudge.
+starts any more. The rows follow in batches. Postgres first; a control message is only a nudge,
+and what the broker is told of the messages that wait only saves deliveries.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from jobmonitor.records.queries import Queries
 from jobmonitor.records.store import slot
 from jobmonitor.redaction import cut, storable
 from jobmonitor.states import Operation, fits_below, refusal
+from jobmonitor.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 FORCE_STOP_COMMAND = "jobmonitor_force_stop"
@@ -60,6 +62,11 @@ class Request:
     actor: str | None
     reason: str | None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is on a root, and so on all of its tree."""
+        return self.id == self.root_id
+
     def facts(self, **more: Any) -> dict[str, Any]:
         """The parameters of a verb."""
         known = {"id": self.id, "root_id": self.root_id, "actor": self.actor}
@@ -74,6 +81,7 @@ class Operations:
         self._database = database
         self._queries = Queries(database)
         self._dispatch = dispatch
+        self._waiting = Waiting(app, database)
         self._verbs: dict[Operation, Callable[[Request], set[str]]] = {
             Operation.STOP: self._stop,
             Operation.RESUME: self._resume,
@@ -167,11 +175,12 @@ class Operations:
             if self._held(connection, request.id).hold != "cancel":
                 fetch(connection, "hold", request.facts(operation="stop"))
         self._settle(request.root_id)
-        changed = self._in_batches(request, "stop")
-        if not changed:
+        rows = self._in_batches(request, "stop")
+        if not rows:
             every = [job_id for ids in self._tree(request.id) for job_id in ids]
             self._database.rows("drop_idle_hold", request.facts(ids=every))
-        return changed
+        self._waiting.stopped(request.root_id, rows, whole=request.is_whole)
+        return {row.id for row in rows}
 
     def _force_stop(self, request: Request) -> set[str]:
         changed: set[str] = set()
@@ -191,8 +200,10 @@ class Operations:
                 fetch(connection, "put_hold", request.facts(operation="cancel"))
         self._in_batches(request, "cancel_unheld")
         self._settle(request.root_id)
-        changed = self._in_batches(request, "cancel")
+        rows = self._in_batches(request, "cancel")
+        changed = {row.id for row in rows}
         self._database.rows("close_group", {"id": request.root_id})
+        self._waiting.canceled(request.root_id, rows, whole=request.is_whole)
         self._signal(signals.job_canceled, changed)
         return changed
 
@@ -201,19 +212,42 @@ class Operations:
             fetch(connection, "lift", request.facts())
             if self._held(connection, request.id).hold == "stop":
                 fetch(connection, "put_hold", request.facts(operation="release"))
-        changed = self._publishing(request, "resume")
+        changed: set[str] = set()
+        queues: set[str] = set()
+        for rows in self._publishing(request, "resume"):
+            changed |= {row.id for row in rows}
+            queues |= {row.queue for row in rows}
+        self._waiting.resumed(request.root_id, queues)
         self._signal(signals.job_resumed, changed)
         return changed
 
     def _reprioritize(self, request: Request) -> set[str]:
         """Set the flag, until a walk finds nothing more: children were submitted meanwhile."""
-        low = request.operation is Operation.SET_LOW_PRIORITY
+        low, root_id = request.operation is Operation.SET_LOW_PRIORITY, request.root_id
+        queues = self._waiting.steered(root_id)
+        if request.is_whole:
+            self._waiting.move(root_id, queues, low=low)
         changed: set[str] = set()
-        while more := self._publishing(
-            request, "reprioritize", low=low, event=request.operation.value
-        ):
+        while True:
+            more = self._flag(request, low, queues)
             changed |= more
-            self._settle(request.root_id)
+            if more:
+                self._settle(root_id)
+            elif not request.is_whole or self._waiting.moved(root_id, queues, low=low):
+                return changed
+
+    def _flag(self, request: Request, low: bool, queues: list[str]) -> set[str]:
+        """Set the flag of a tree once; a whole one is moved afterwards, of others each job."""
+        changed: set[str] = set()
+        raised = None if low else partial(self._waiting.raised, request.root_id)
+        facts = {"low": low, "event": request.operation.value}
+        steered = queues if request.is_whole or low else []
+        for rows in self._publishing(request, "reprioritize", raised, **facts, steered=steered):
+            changed |= {row.id for row in rows}
+            if not request.is_whole and low:
+                self._waiting.lowered(request.root_id, rows)
+            elif not request.is_whole:
+                self._waiting.replaced(request.root_id, rows)
         return changed
 
     def _restart(self, request: Request) -> set[str]:
@@ -234,24 +268,30 @@ class Operations:
     def _held(self, connection: Any, job_id: str) -> Any:
         return fetch(connection, "held", {"id": job_id})[0]
 
-    def _in_batches(self, request: Request, verb: str) -> set[str]:
-        return {row.id for rows in self._batches(request, verb) for row in rows}
+    def _in_batches(self, request: Request, verb: str) -> list[Any]:
+        return [row for rows in self._batches(request, verb) for row in rows]
 
     def _batches(self, request: Request, verb: str) -> Iterator[list[Any]]:
         for ids in self._tree(request.id):
             yield self._database.rows(verb, request.facts(ids=list(ids)))
 
-    def _publishing(self, request: Request, verb: str, **more: Any) -> set[str]:
+    def _publishing(
+        self,
+        request: Request,
+        verb: str,
+        before: Callable[[list[Any]], None] | None = None,
+        **more: Any,
+    ) -> Iterator[list[Any]]:
         """Change rows and publish them before the commit: both happen, or neither."""
-        changed: set[str] = set()
         for ids in self._tree(request.id):
             with self._database.transaction() as connection:
                 rows = fetch(connection, verb, request.facts(ids=list(ids), **more))
+                if before is not None:
+                    before(rows)
                 for row in rows:
                     if row.publish and row.envelope is not None:
                         self._dispatch.publish_again(row)
-            changed |= {row.id for row in rows}
-        return changed
+            yield rows
 
     def _tree(self, job_id: str) -> Iterator[Sequence[str]]:
         ids = [row.id for row in self._database.rows("tree", {"id": job_id})]

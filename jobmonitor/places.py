@@ -69,12 +69,16 @@ class Places:
         return Place(group, group=group) if group else Place()
 
     def mark_parent(self, message: Message, job: RunningJob | None) -> None:
-        """Tell what an untracked task submits which job it belongs to."""
+        """Tell what an untracked task submits which job it belongs to.
+
+        In the fair order it is apart: to stop or cancel the job does not touch it.
+        """
         nearest = job.id if job else self._nearest()
         if message.name == UNLOCK:
             nearest = self._around_poll(message, job) or nearest
         if nearest:
-            message.headers[HEADER] = {"parent": nearest}
+            root = message.headers.get("root_id") or nearest
+            message.headers[HEADER] = {"parent": nearest, "root": f"beside {root}"}
 
     def polls_for_chord(self) -> bool:
         """Say whether Celery's own poll runs here, which may submit a body twice."""

@@ -103,7 +103,8 @@ def make_due_now(shop: ModuleType, job_id: str) -> None:
     if job.status == "pending" and job.due_at:
         with shop.monitor.database.connection() as connection:
             connection.execute(
-                "UPDATE job SET due_at = NULL, waiting_since = clock_timestamp() WHERE id = %s",
+                "UPDATE job SET due_at = clock_timestamp(), waiting_since = clock_timestamp() "
+                "WHERE id = %s",
                 (job_id,),
             )
         shop.monitor.jobs.set_low_priority(job_id)

@@ -1,7 +1,8 @@
-"""What a worker tells the fair transport of the messages that it was given.
+"""What those who use the fair transport through kombu say to it beside kombu's own words.
 
-Runs in: the worker's main process. A worker that says nothing is served all the same: then what
-its prefetch allows are its slots, and the time from delivery to acknowledgement counts.
+Runs in: the worker's main process, and whoever steers. A worker that says nothing is served all
+the same: then what its prefetch allows are its slots, and the time from delivery to
+acknowledgement counts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobmonitor.transport import adoption
+from jobmonitor.transport.fair_queue import FairQueue
 from jobmonitor.transport.gate import ALWAYS_OPEN
 from jobmonitor.transport.leases import Lease
 from jobmonitor.transport.listeners import on_adopted, on_purged
@@ -17,8 +19,9 @@ from jobmonitor.transport.process import name_process, offer_slots
 from jobmonitor.transport.quarantine import Quarantine, Quarantined
 
 __all__ = [
-    "Quarantined", "began", "defer", "give_away", "give_back", "is_leased", "name_process",
-    "offer_slots", "on_adopted", "on_purged", "quarantine", "quarantine_of",
+    "Quarantined", "began", "can_steer", "defer", "give_away", "give_back", "is_leased",
+    "name_process", "offer_slots", "on_adopted", "on_purged", "quarantine", "quarantine_of",
+    "steer",
 ]  # fmt: skip
 
 
@@ -40,9 +43,23 @@ def give_back(channel: Any, queues: Iterable[str], consumer: str) -> bool:
     if getattr(channel, "fair_queue", None) is None:
         return False
     for queue in queues:
-        if channel.is_fair(queue):
-            channel.fair_queue(queue).leave(consumer)
+        found = steer(channel, queue)
+        if found is not None:
+            found.leave(consumer)
     return True
+
+
+def can_steer(connection: Any) -> bool:
+    """Say whether the queues of a kombu connection may be in fair order; nothing connects."""
+    return hasattr(connection.transport.Channel, "fair_queue")
+
+
+def steer(channel: Any, queue: str) -> FairQueue | None:
+    """Return the queue whose waiting messages can be steered; None: it is not in fair order."""
+    if getattr(channel, "fair_queue", None) is None or not channel.is_fair(queue):
+        return None
+    found: FairQueue = channel.fair_queue(queue)
+    return found
 
 
 def quarantine_of(channel: Any, queue: str) -> Quarantine:

@@ -152,6 +152,15 @@ class FairQueue:
         """
         return bool(self._run("mark", root, *chain.from_iterable(marks.items())))
 
+    def has_marks(self, root: str) -> bool:
+        """Say whether `mark` said something of a root that may still be done."""
+        return bool(self._client.exists(f"{self.base}marks:{root}"))
+
+    def held_roots(self, at_most: int = _ROOTS_AT_ONCE) -> list[str]:
+        """List roots that are held, those that are for longest first."""
+        found: Any = self._client.zrange(f"{self.base}held", 0, at_most - 1)
+        return [_text(root) for root in found]
+
     def pause(self, *, on: bool) -> bool:
         """Let nothing be taken, or let it be taken again; False: so it was before."""
         return bool(self._run("pause", self._now, int(on)))

@@ -56,7 +56,8 @@ class Model(Operations):
         system = kind.system or bool(above and above.system)
         stoppable = not system if kind.stoppable is None else kind.stoppable
         job = Job(job_id, kind, system, stoppable, low or bool(above and above.low))
-        job.root, job.due, job.because = job_id, due, "due" if due else "queued"
+        job.be_due(due)
+        job.root, job.because = job_id, "due" if due else "queued"
         if above is not None and parent is not None:
             job.parent, job.parent_run = parent
             job.key = key
@@ -110,9 +111,10 @@ class Model(Operations):
         if verdict in {"duplicate", "mine"} or (verdict == "stale" and job.dispatch > dispatch):
             return verdict
         job.taken = max(job.taken, dispatch)
-        was = job.status
+        was, timed = job.status, job.timed
         if verdict in {"held", "stopped"}:
             self._halt(job)
+            job.timed = timed and job.status == "stopped"
         elif verdict == "lost":
             job.lost += 1
             self._end(job, errors=True, outbox="fail")
@@ -174,7 +176,8 @@ class Model(Operations):
     def _end(
         self, job: Job, *, errors: bool, continued: bool = True, outbox: str | None = None
     ) -> None:
-        job.status, job.due = "finished", False
+        job.be_due(False)
+        job.status = "finished"
         job.has_errors = job.has_errors or errors
         job.continued, job.outbox = continued, outbox or job.outbox
 
@@ -201,7 +204,8 @@ class Model(Operations):
             return "fenced"
         job.dispatch += 1
         job.retries += not members
-        job.due, job.because = due, "members" if members else "retry"
+        job.be_due(due)
+        job.because = "members" if members else "retry"
         if self.held(job) == "cancel":
             self._discard(job)
         elif job.status == "stopping":
@@ -218,7 +222,8 @@ class Model(Operations):
         if job.status != "pending" or job.because != "members":
             return None
         job.dispatch += 1
-        job.because, job.due = "due" if due else "queued", due
+        job.be_due(due)
+        job.because = "due" if due else "queued"
         held = self.held(job)
         if held == "cancel":
             self._discard(job)
@@ -274,7 +279,8 @@ class Model(Operations):
         if before >= LOST_MAX or not job.kind.rerun:
             self._end(job, errors=True, outbox="fail")
             return "failed"
-        job.status, job.due = "pending", before > 0
+        job.be_due(before > 0)
+        job.status = "pending"
         job.because = "retry" if before else "queued"
         job.dispatch += 1
         self._publish(job)

@@ -79,6 +79,8 @@ class Operations(Tree):
             self._drop_holds(below=top)
             self.holds[top] = "stop"
         for job in changed:
+            if job.status == "pending" and not job.due and (self.drops or top != job.root):
+                job.taken = job.dispatch
             job.status = "stopped" if job.status == "pending" else "stopping"
 
     def _do_force_stop(self, top: str, changed: list[Job]) -> None:
@@ -118,9 +120,10 @@ class Operations(Tree):
             self.holds[top] = "release"
         for job in changed:
             job.status = "pending"
+            publishes = job.taken >= job.dispatch or (job.timed and not job.due)
             if not job.due:
-                job.because = "queued"
-            if job.taken >= job.dispatch:
+                job.because, job.timed = "queued", False
+            if publishes:
                 job.dispatch += 1
                 self._publish(job)
 
@@ -133,9 +136,13 @@ class Operations(Tree):
         self._new_run(self.jobs[top], due=False)
 
     def _do_set_low_priority(self, top: str, changed: list[Job]) -> None:
+        """A message that is not due later stays: it is moved, or marked to be low."""
         for job in changed:
             job.low = not job.low
             if job.status not in {"pending", "stopped"} or job.because == "members":
+                continue
+            gone = job.status == "pending" and job.taken >= job.dispatch
+            if (job.low or top == job.root) and not job.timed and not gone:
                 continue
             job.dispatch += 1
             if job.status == "stopped":

@@ -57,7 +57,9 @@ class Job:
     key: str | None = None
     status: str = "pending"
     because: str = "queued"
+    #: `due`: not before some time; `timed`: there is a due time, which may have passed
     due: bool = False
+    timed: bool = False
     run: int = 1
     attempt: int = 0
     dispatch: int = 1
@@ -71,6 +73,10 @@ class Job:
     pid: int | None = None
     claimed_as: str | None = None
     checkpoint: int | None = None
+
+    def be_due(self, due: bool) -> None:
+        """Wait until some time, or not."""
+        self.due = self.timed = due
 
     @property
     def is_group(self) -> bool:

@@ -19,6 +19,8 @@ class Tree:
     #: copies that a worker took, and what each process believes to run: (job, run, attempt)
     delivered: set[tuple[str, int]] = field(default_factory=set)
     attempts: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    #: what a stop leaves of messages: they are dropped, or those of a whole root may be held
+    drops: bool = True
 
     # -- the tree --------------------------------------------------------------------------
 
@@ -74,16 +76,18 @@ class Tree:
         if self.held(job) == "cancel":
             self._discard(job)
         else:
-            job.due = job.due and job.status == "pending"
+            job.be_due(job.due and job.status == "pending")
             job.status = "stopped"
 
     def _discard(self, job: Job, outbox: str | None = "revoke") -> None:
-        job.status, job.due, job.checkpoint = "canceled", False, None
+        job.be_due(False)
+        job.status, job.checkpoint = "canceled", None
         job.outbox = outbox or job.outbox
 
     def _new_run(self, job: Job, due: bool) -> None:
         self.holds.pop(job.id, None)
-        job.status, job.because, job.due = "pending", "due" if due else "queued", due
+        job.be_due(due)
+        job.status, job.because = "pending", "due" if due else "queued"
         job.run += 1
         job.dispatch += 1
         job.retries = job.lost = 0

@@ -21,7 +21,7 @@ WITH old AS (
            count(*) FILTER (WHERE has_errors) AS errors
     FROM changed GROUP BY 1, 2, 3, 4 ORDER BY 1
 )
-SELECT id, status,
+SELECT id, status, queue, dispatch, coalesce(taken_dispatch >= dispatch, false) AS taken,
        (SELECT count(job_count(parent_id, parent_run, root_id, root_run, %(slot)s,
                                0, ended, errors)::text) FROM sums) AS counted
 FROM changed

@@ -1,7 +1,8 @@
 -- stand_in: the last part of what replaced a job arrives under the job's id. The caller
 -- publishes before it commits; a row held above waits, Stopped. O(1).
 WITH old AS (
-    SELECT id, job_held(root_id, id, parent_id) AS hold FROM job
+    SELECT id, CASE WHEN stoppable OR NOT system
+               THEN job_held(root_id, id, parent_id) END AS hold FROM job
     WHERE id = %(id)s AND status = 'pending' AND pending_because = 'members'
     FOR NO KEY UPDATE
 ), changed AS (

@@ -12,14 +12,14 @@ WITH old AS (
         status = CASE old.status WHEN 'pending' THEN 'stopped' ELSE 'stopping' END,
         waited = waited + job_seconds_since(waiting_since), waiting_since = NULL
     FROM old WHERE job.id = old.id
-    RETURNING job.id, old.status AS was, job.status, worker, worker_pid, attempt
+    RETURNING job.id, old.status AS was, job.status, queue
 ), noted AS (
     INSERT INTO job_event (job_id, event, actor, from_status, to_status, reason)
     SELECT id, 'stop', %(actor)s, was, status, %(reason)s FROM changed ORDER BY id
 )
-SELECT id, status FROM changed
+SELECT id, status, was, queue FROM changed
 UNION
-SELECT e.job_id, 'stopped' FROM job_hold h
+SELECT e.job_id, 'stopped', NULL, NULL FROM job_hold h
 JOIN job_event e ON e.job_id = ANY(%(ids)s)
     AND e.event IN ('refused', 'worker lost', 'worker shut down') AND e.to_status = 'stopped'
     AND e.at > h.held_at

@@ -1,0 +1,278 @@
+"""Operations on what waits in a fair queue: the broker hears of them, and delivers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pytest
+import redis
+
+from jobmonitor.monitor import Jobs
+from jobmonitor.transport.fair_queue import FairQueue
+from tests.acceptance_fixtures import APP
+from tests.brokers import redis_of
+from tests.waiting import eventually
+from tests.workers import Worker, workers
+
+QUEUE = "steered"
+Trace = Callable[[], list[str]]
+
+
+@dataclass
+class Line:
+    """A queue whose worker takes nothing until it is let."""
+
+    shop: ModuleType
+    queue: FairQueue
+    client: redis.Redis
+
+    @property
+    def jobs(self) -> Jobs:
+        return self.shop.monitor.jobs
+
+    def submit(self, word: str, under: str | None = None, **options: Any) -> str:
+        """Submit one job, below another one or not."""
+        above = {"parent_id": under, "root_id": self.jobs.get(under).root_id} if under else {}
+        found: str = self.shop.traced.apply_async((word,), queue=QUEUE, **above, **options).id
+        return found
+
+    def submit_many(self, count: int, under: str, word: str) -> list[str]:
+        """Submit children."""
+        above = {"parent_id": under, "root_id": self.jobs.get(under).root_id}
+        children = self.shop.monitor.submit_many(
+            self.shop.traced.s(f"{word} {number}").set(queue=QUEUE, **above)
+            for number in range(count)
+        )
+        return [child.id for child in children]
+
+    def deliveries(self) -> int:
+        """Count the messages that were given to a worker so far."""
+        return int(self.meta("lease_seq"))
+
+    def meta(self, field: str) -> int:
+        return int(self.client.hget(f"{self.queue.base}meta", field) or 0)
+
+    def flow(self) -> None:
+        """Let the worker take what it may, and wait until it has nothing to do."""
+        self.queue.pause(on=False)
+        last = self.submit("last")
+        self.jobs.wait_for(last, timeout=30)
+        eventually(self._is_idle, within=30, says="the worker has nothing to do")
+        self.queue.pause(on=True)
+
+    def _is_idle(self) -> bool:
+        return not any(map(self.meta, ("waiting", "low:waiting", "inflight")))
+
+    def dispatches(self, ids: list[str]) -> set[int]:
+        with self.shop.monitor.database.connection() as connection:
+            rows = connection.execute("SELECT dispatch FROM job WHERE id = ANY(%s)", (ids,))
+            return {row[0] for row in rows.fetchall()}
+
+    def owes(self, ids: list[str]) -> bool:
+        """Whether Celery has not been told of all ends of these jobs."""
+        with self.shop.monitor.database.connection() as connection:
+            owed = "SELECT FROM job WHERE id = ANY(%s) AND outbox IS NOT NULL"
+            return bool(connection.execute(owed, (ids,)).fetchall())
+
+    def statuses(self, ids: list[str]) -> set[str]:
+        return {job.status.value for job in self.jobs.some(ids)}
+
+
+@pytest.fixture(scope="module")
+def consumed(
+    shop: ModuleType, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    directory = tmp_path_factory.mktemp("log")
+    with (
+        redis.Redis.from_url(
+            redis_of(environment["BROKER_URL"]), decode_responses=True
+        ) as client,
+        workers(Worker(APP, environment, directory, concurrency=1, options=("-Q", QUEUE))),
+    ):
+        yield Line(shop, FairQueue(client, QUEUE), client)
+
+
+@pytest.fixture
+def line(consumed: Line) -> Iterator[Line]:
+    """The queue, empty and closed."""
+    consumed.queue.pause(on=True)
+    yield consumed
+    consumed.queue.pause(on=True)
+    consumed.queue.purge()
+    for key in consumed.client.keys(f"{consumed.queue.base}marks:*"):
+        consumed.client.delete(key)
+
+
+# -- a whole root ----------------------------------------------------------------------------
+
+
+def test_a_stopped_root_costs_no_delivery_and_resumes_each_of_its_jobs_once(
+    line: Line, trace: Trace
+) -> None:
+    root = line.submit("root")
+    children = line.submit_many(300, root, "child")
+    before = line.deliveries()
+    [outcome] = line.jobs.stop(root)
+    assert (outcome.changed, outcome.descendants_changed) == (True, 300)
+    assert line.meta("held") == 301
+    line.flow()
+    assert line.deliveries() - before == 1
+    assert trace() == ["last"]
+    line.jobs.resume(root)
+    assert line.meta("held") == 0
+    line.flow()
+    assert sorted(trace()) == sorted(
+        ["last", "root", *(f"child {number}" for number in range(300)), "last"]
+    )
+    assert line.deliveries() - before == 303
+    assert line.dispatches([root, *children]) == {1}
+
+
+def test_a_canceled_root_leaves_nothing_in_the_queue(line: Line, trace: Trace) -> None:
+    root = line.submit("root")
+    children = line.submit_many(20, root, "child")
+    before = line.deliveries()
+    line.jobs.stop(root)
+    assert line.queue.size() == 21
+    line.jobs.cancel(root)
+    assert line.queue.size() == 0
+    line.flow()
+    assert trace() == ["last"]
+    assert line.deliveries() - before == 1
+    assert line.statuses([root, *children]) == {"canceled"}
+
+
+def test_a_resumed_child_runs_below_its_stopped_root(line: Line, trace: Trace) -> None:
+    root = line.submit("root")
+    child, other = line.submit("child", root), line.submit("other", root)
+    line.jobs.stop(root)
+    line.jobs.resume(child)
+    line.flow()
+    assert sorted(trace()) == ["child", "last"]
+    line.jobs.resume(root)
+    line.flow()
+    assert sorted(trace()) == ["child", "last", "last", "other", "root"]
+    assert line.statuses([root, child, other]) == {"finished"}
+
+
+def test_a_whole_root_is_moved_between_the_classes_without_a_message(
+    line: Line, trace: Trace
+) -> None:
+    root = line.submit("root")
+    children = line.submit_many(20, root, "child")
+    line.jobs.set_low_priority(root)
+    assert (line.meta("waiting"), line.meta("low:waiting")) == (0, 21)
+    line.jobs.remove_low_priority(root)
+    assert (line.meta("waiting"), line.meta("low:waiting")) == (21, 0)
+    line.jobs.set_low_priority(root)
+    for number in range(3):
+        line.submit(f"normal {number}")
+    line.flow()
+    assert set(trace()[:4]) == {"normal 0", "normal 1", "normal 2", "last"}
+    assert len(trace()) == 25
+    assert line.dispatches([root, *children]) == {1}
+
+
+def test_what_is_due_later_is_published_in_the_other_class(line: Line) -> None:
+    root = line.submit("root", countdown=3600)
+    child = line.submit("child", root)
+    line.jobs.set_low_priority(root)
+    assert (line.dispatches([root]), line.dispatches([child])) == ({2}, {1})
+    assert line.meta("low:waiting") == 1
+    classes = [text.split()[0] for text in line.client.hvals(f"{line.queue.base}due_messages")]
+    assert sorted(classes) == ["low", "normal"]
+
+
+# -- a part of a tree ------------------------------------------------------------------------
+
+
+def tree(line: Line) -> tuple[str, str, list[str]]:
+    """A root with a child that has ten, and ten more."""
+    root = line.submit("root")
+    part = line.submit("part", root)
+    below = line.submit_many(10, part, "below")
+    line.submit_many(10, root, "beside")
+    return root, part, below
+
+
+def count(trace: Trace, word: str) -> int:
+    return sum(item.startswith(word) for item in trace())
+
+
+def test_the_messages_of_a_stopped_part_are_dropped_and_published_again(
+    line: Line, trace: Trace
+) -> None:
+    _, part, below = tree(line)
+    before = line.deliveries()
+    line.jobs.stop(part)
+    line.flow()
+    assert line.deliveries() - before == 12  # the root, those beside, and the last
+    assert (count(trace, "below"), count(trace, "beside")) == (0, 10)
+    line.jobs.resume(part)
+    assert line.dispatches([part, *below]) == {2}
+    line.flow()
+    assert (count(trace, "part"), count(trace, "below")) == (1, 10)
+    assert line.deliveries() - before == 24
+
+
+def test_the_messages_of_a_canceled_part_are_dropped(line: Line, trace: Trace) -> None:
+    root, part, below = tree(line)
+    before = line.deliveries()
+    line.jobs.stop(root)
+    line.jobs.cancel(part)
+    line.jobs.resume(root)
+    line.flow()
+    assert line.deliveries() - before == 12
+    assert (count(trace, "below"), count(trace, "beside")) == (0, 10)
+    assert line.statuses([part, *below]) == {"canceled"}
+
+
+def test_a_canceled_part_that_is_submitted_again_is_not_swallowed(
+    line: Line, trace: Trace
+) -> None:
+    root, part, below = tree(line)
+    line.jobs.stop(part)
+    line.jobs.cancel(part)
+    assert line.jobs.get(root).status == "pending"
+    eventually(lambda: not line.owes([part, *below]), says="Celery is told of the ends")
+    line.shop.traced.apply_async(("anew",), queue=QUEUE, task_id=part)
+    line.flow()
+    assert (count(trace, "anew"), count(trace, "part"), count(trace, "below")) == (1, 0, 0)
+    assert line.statuses(below) == {"canceled"}
+
+
+def test_a_part_goes_to_the_low_class_and_comes_back(line: Line, trace: Trace) -> None:
+    _, part, below = tree(line)
+    line.jobs.set_low_priority(part)
+    assert line.dispatches([part, *below]) == {1}
+    line.flow()
+    assert set(trace()[:12]) == {"root", "last", *(f"beside {n}" for n in range(10))}
+    assert set(trace()[12:]) == {"part", *(f"below {n}" for n in range(10))}
+
+
+def test_a_part_that_is_normal_again_goes_with_the_others(line: Line, trace: Trace) -> None:
+    _, part, below = tree(line)
+    before = line.deliveries()
+    line.jobs.set_low_priority(part)
+    line.jobs.remove_low_priority(part)
+    assert line.dispatches([part, *below]) == {2}
+    line.flow()
+    assert trace()[-1] in {"last", *(f"below {n}" for n in range(10))}
+    assert line.meta("low:waiting") == 0
+    assert (count(trace, "part"), count(trace, "below")) == (1, 10)
+    assert line.deliveries() - before == 23
+
+
+def test_a_root_that_is_normal_again_takes_its_low_parts_with_it(
+    line: Line, trace: Trace
+) -> None:
+    root, part, _ = tree(line)
+    line.jobs.set_low_priority(part)
+    line.jobs.remove_low_priority(root)
+    line.submit("low", low_priority=True)
+    line.flow()
+    assert trace()[-1] == "low"
+    assert (count(trace, "part"), count(trace, "below")) == (1, 10)
