@@ -158,7 +158,7 @@ class Leases:
         reach("taken")
         with self._lock:
             self._deliveries += 1
-            # a queue that was deleted, or lost with its server, counts its leases from 1 again
+            # a fail-over that lost writes may give the number of a lease once more
             tag = f"{_TAG}{self._deliveries}:{taken.lease}:{queue}"
             lease = Lease(
                 queue, taken.lease, taken.root, taken.low, taken.guess, tag, time.monotonic()

@@ -99,7 +99,7 @@ class Model:
         lease, calm_in = self._dispatch(now, leased=bool(consumer))
         number = 0
         if lease and consumer:
-            self._lease_seq = number = self._lease_seq + 1
+            self._lease_seq = number = (self._lease_seq or math.floor(now * 1000)) + 1
             self.consumers.give(now, consumer, request, number, lease)
         self.order.settle_idle()
         if lease:

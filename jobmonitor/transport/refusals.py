@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
 
 #: what a server answers that will take commands again, or that is no longer the one to ask
 _PASSING = {
@@ -30,6 +30,12 @@ class Refusing:
         """Read one answer; raises ServerRefusedError, or what redis-py raises."""
         try:
             return super().read_response(*given, **options)  # type: ignore[misc]
+        except NoPermissionError as error:
+            user = getattr(self, "username", None) or "default"
+            raise NoPermissionError(
+                f"the Redis user {user} may not do this: {error}; ACL LOG says what was "
+                "refused, global_keyprefix is what its keys begin with"
+            ) from error
         except ResponseError as error:
             code = getattr(error, "status_code", None) or str(error).partition(" ")[0]
             if code not in _PASSING:

@@ -27,11 +27,13 @@ class World:
     """A context manager: its workers and connections end with it."""
 
     def __init__(
-        self, broker_url: str, directory: Path, options: dict[str, Any] | None = None
-    ) -> None:
+        self, broker_url: str, directory: Path, options: dict[str, Any] | None = None,
+        client: redis.Redis | None = None,
+    ) -> None:  # fmt: skip
+        """`client` looks at the server where the broker URL alone does not lead to it."""
         self.broker_url = broker_url
         self.options = QUICK | (options or {})
-        self.redis = redis.Redis.from_url(redis_of(broker_url))
+        self.redis = client or redis.Redis.from_url(redis_of(broker_url))
         self._directory = directory
         self._stack = ExitStack()
         self._app = self.publisher(broker_url)
@@ -139,7 +141,7 @@ class World:
 
     def key(self, queue: str, name: str) -> str:
         """Name a key of a fair queue."""
-        return base_of("", queue) + name
+        return base_of(self.options.get("global_keyprefix", ""), queue) + name
 
     def leases(self, queue: str) -> dict[str, int]:
         """How many messages each consumer of a queue holds."""
@@ -179,7 +181,7 @@ class World:
 
     def stray(self, queue: str) -> list[str]:
         """The keys of a fair queue that ought not to be there when it is idle."""
-        base = base_of("", queue)
+        base = self.key(queue, "")
         found = [key.decode() for key in self.redis.scan_iter(base.replace("[", "\\[") + "*")]
         names = {key.removeprefix(base) for key in found}
         known = self.redis.zrange(self.key(queue, "cons"), 0, -1)

@@ -3,7 +3,7 @@
 -- elements: "<publish ms> <deliveries> <previous lease>\n<payload>" ------------------------------
 
 local function element_of(published, deliveries, previous, payload)
-    return string.format('%.0f %d %d\n', published, deliveries, previous) .. payload
+    return string.format('%.0f %d %.0f\n', published, deliveries, previous) .. payload
 end
 
 -- published, deliveries, previous lease, where the payload begins

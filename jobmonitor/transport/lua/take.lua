@@ -126,9 +126,18 @@ local function weight_of(root)
     return has(WEIGHTED) and redis.call('HGET', base .. 'weights', root) or '1'
 end
 
+-- Numbers begin with the clock: a queue that was emptied repeats none that is still out.
+local function next_lease()
+    local number = redis.call('HINCRBY', base .. 'meta', 'lease_seq', 1)
+    if number == 1 then
+        number = redis.call('HINCRBY', base .. 'meta', 'lease_seq', string.format('%.0f', math.floor(now * 1000)))
+    end
+    return string.format('%.0f', number)
+end
+
 local function record(lease, element)
     set('inflight', get('inflight') + 1)
-    local id = string.format('%.0f', redis.call('HINCRBY', base .. 'meta', 'lease_seq', 1))
+    local id = next_lease()
     redis.call(
         'HSET', leases_of(consumer), 'm' .. id, element, 'f' .. id, facts_text(lease),
         'request', request .. ' ' .. id
