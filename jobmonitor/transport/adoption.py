@@ -58,8 +58,9 @@ def give_away(queue: FairQueue, stock_list: Callable[[int], str]) -> int:
     at all. What is in quarantine stays. Raises what redis raises.
     """
     queue.pause(on=False)
-    for root in queue.held():
-        queue.release(root)
+    while roots := queue.held_roots():
+        for root in roots:
+            queue.release(root)
     given = _give_waiting(queue, f"giving-away-{uuid.uuid4().hex}", stock_list)
     over = script("hand_over")
     while some := int(over.run(queue.client, queue.base, stock_list(0), _AT_ONCE)):

@@ -135,11 +135,6 @@ class FairQueue:
         """Let what was held be taken again; how much that was."""
         return int(self._run("release", root))
 
-    def held(self) -> list[str]:
-        """Name the roots that are held."""
-        found: Any = self.client.zrange(f"{self.base}held", 0, -1)
-        return [_text(root) for root in found]
-
     def drop(self, root: str) -> int:
         """Remove what waits of a root, held or not; how much that was."""
         return int(self._run("drop", root))
@@ -154,11 +149,11 @@ class FairQueue:
 
     def has_marks(self, root: str) -> bool:
         """Say whether `mark` said something of a root that may still be done."""
-        return bool(self._client.exists(f"{self.base}marks:{root}"))
+        return bool(self.client.exists(f"{self.base}marks:{root}"))
 
     def held_roots(self, at_most: int = _ROOTS_AT_ONCE) -> list[str]:
         """List roots that are held, those that are for longest first."""
-        found: Any = self._client.zrange(f"{self.base}held", 0, at_most - 1)
+        found: Any = self.client.zrange(f"{self.base}held", 0, at_most - 1)
         return [_text(root) for root in found]
 
     def pause(self, *, on: bool) -> bool:
