@@ -92,7 +92,9 @@ def consumed(
         ) as client,
         workers(Worker(APP, environment, directory, concurrency=1, options=("-Q", QUEUE))),
     ):
-        yield Line(shop, FairQueue(client, QUEUE), client)
+        line = Line(shop, FairQueue(client, QUEUE), client)
+        line.flow()  # deliveries are counted from the first one on
+        yield line
 
 
 @pytest.fixture
