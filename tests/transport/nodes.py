@@ -30,8 +30,9 @@ class Node:
         self._program = program or find_redis(None)
         self._mode = mode
         self._file, self._log = directory / "server.conf", directory / "server.log"
-        lines = [f"port {self.port}", f"bind {HOST}", f'dir "{directory}"', *settings]
-        self._file.write_text("\n".join([*lines, *(() if mode else _EVERY)]) + "\n")
+        lines = [f"port {self.port}", f"bind {HOST}", f'dir "{directory}"']
+        lines += [*(() if mode else _EVERY), *settings]
+        self._file.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,13 +45,20 @@ class Node:
         """A client of its own."""
         return redis.Redis.from_url(self.url, decode_responses=True)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Node:
         """Start it, and wait until it answers."""
         command = [str(self._program), str(self._file), *filter(None, [self._mode])]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, preexec_fn=die_with_parent
-            )
+                command, stdout=log, stderr=log, preexec_fn=die_with_parent,
+                restore_signals=False,  # a limit of its files is then an error, not its end
+            )  # fmt: skip
         eventually(self._answers, within=20, says=f"{command} answers")
         return self
 

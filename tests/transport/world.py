@@ -107,6 +107,10 @@ class World:
         """Take a process, and with it a credit, from a worker."""
         self._app.control.pool_shrink(1, destination=[f"{worker.name}@test"])
 
+    def grow(self, worker: Worker, processes: int) -> None:
+        """Give processes, and with them credits, to a worker."""
+        self._app.control.pool_grow(processes, destination=[f"{worker.name}@test"])
+
     def release(self, what: str | int) -> None:
         """Let a held job end, by its name, or one run of it by its process."""
         (self._directory / f"release-{what}").touch()
