@@ -23,6 +23,7 @@ from jobmonitor.transport.inspection import (
     ROOTS_MAX,
     ConsumerState,
     GateState,
+    Inspection,
     QueueState,
     Received,
     RootState,
@@ -142,17 +143,20 @@ class Insight:
         with connected(self._app) as connection:
             return [_queue(connection, name) for name in names]
 
-    def shares(self, queue: str | None = None, *, limit: int = 20) -> list[Shares]:
+    def shares(
+        self, queue: str | None = None, *, root: str | None = None, limit: int = 20
+    ) -> list[Shares]:
         """Read the first roots of a queue, or of all, and what each received and was due.
 
-        Raises QueueNotFound for a queue that is not there.
+        With a root only that one is read, wherever it stands. Raises QueueNotFound for a queue
+        that is not there.
         """
         names = self._names(self._workers())
         with connected(self._app) as connection:
             if queue is not None:
                 self._check(connection, queue, names)
                 names = [queue]
-            states = {name: _roots(connection, name, limit) for name in names}
+            states = {name: _roots(connection, name, root, limit) for name in names}
         ids = {state.root for found in states.values() for state in found or ()}
         rows = self._named(ids)
         return [
@@ -287,11 +291,11 @@ def _size(connection: Any, name: str) -> int:
             return 0
 
 
-def _roots(connection: Any, name: str, limit: int) -> list[RootState] | None:
+def _roots(connection: Any, name: str, root: str | None, limit: int) -> list[RootState] | None:
     if not is_fair(connection.default_channel, name):
         return None
-    found: list[RootState] = connection.default_channel.inspection(name).roots(limit)
-    return found
+    inspection: Inspection = connection.default_channel.inspection(name)
+    return inspection.roots(limit) if root is None else [inspection.root(root)]
 
 
 def _consumers(

@@ -62,9 +62,10 @@ class QueuesSchema(ma.Schema):
 
 
 class SharesArguments(ma.Schema):
-    """Of which queue, all if none is given, and of how many roots in the order."""
+    """Of which queue, all if none is given, and of one root or how many in the order."""
 
     queue = ma.fields.String(validate=validate.Length(max=500))
+    root = ma.fields.String(validate=validate.Length(max=255))
     limit = ma.fields.Integer(load_default=20, validate=validate.Range(1, LIMIT_MAX))
 
 

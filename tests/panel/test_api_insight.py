@@ -99,6 +99,8 @@ def test_shares_name_the_root_jobs_in_their_order(
     }  # fmt: skip
     assert child not in roots
     assert len(read("shares", limit=1)["queues"][0]["roots"]) == 1
+    [alone] = read("shares", root=first)["queues"][0]["roots"]
+    assert (alone["root_id"], alone["position"], alone["waiting"]) == (first, 2, 1)
 
 
 def test_a_worker_says_what_it_runs(
@@ -140,6 +142,7 @@ def test_a_silent_worker_is_lost_and_one_that_ended_is_not_shown(
         ("limit=0", 422, "limit"),
         ("limit=101", 422, "limit"),
         ("queue=" + "x" * 501, 422, "queue"),
+        ("root=" + "x" * 256, 422, "root"),
     ],
 )
 def test_shares_that_cannot_be_are_refused_in_a_sentence(

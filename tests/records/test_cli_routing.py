@@ -51,7 +51,7 @@ def test_workers_shows_what_each_runs(broker: FairQueue, terminal: Terminal) -> 
     _, one, two, runs = terminal.run("workers").stdout.splitlines()
     assert cells(one)[:3] == ["w1", "prefork", "1/2"]
     assert "lost" not in one and "lost" in two
-    assert runs.startswith("w1 runs Import \\x1b[31mred for 0.")
+    assert runs.startswith("w1 runs Import \\x1b[31mred for ")
     assert runs.endswith(job)
     found = terminal.read("workers")["workers"]
     assert [(each["id"], each["running"]) for each in found] == [("w1", 1), ("w2", 0)]
@@ -88,3 +88,28 @@ def test_a_queue_that_the_server_knows_can_be_paused_though_the_app_does_not_nam
     terminal.submit(queue="elsewhere")
     assert terminal.run("pause", "elsewhere").exit_code == 0
     assert terminal.run("unpause", "elsewhere").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [("queues",), ("workers",), ("pause", "celery")])
+def test_where_the_broker_is_away_it_is_said(
+    database_url: str, broker: FairQueue, words: tuple[str, ...]
+) -> None:
+    away = Terminal(database_url, "fair-redis://127.0.0.1:1/0")
+    answer = away.run(*words)
+    away.close()
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert answer.stderr.startswith("jobs: the broker cannot be reached: ")
+
+
+@pytest.mark.parametrize("words", [("queues",), ("workers",)])
+def test_another_broker_tells_how_much_waits_and_cannot_be_paused(
+    database_url: str, broker_url: str, broker: FairQueue, words: tuple[str, ...]
+) -> None:
+    stock = Terminal(database_url, redis_of(broker_url))
+    stock.submit()
+    [queue] = stock.read("queues")["queues"]
+    assert (queue["waiting"], queue["fair"]) == (1, False)
+    assert stock.run(*words).exit_code == 0
+    answer = stock.run("pause", "celery")
+    stock.close()
+    assert (answer.exit_code, "needs the fair transport" in answer.stderr) == (1, True)

@@ -257,31 +257,50 @@ class OrderMachine(RuleBasedStateMachine):
 
     # what is said of roots that wait
 
-    @rule(root=_roots, low=st.booleans(), at_once=st.sampled_from([1, 100]))
-    def move(self, root: str, low: bool, at_once: int) -> None:
-        self.both("move", root, low=low, at_once=at_once)
+    @precondition(lambda self: self.waiting())
+    @rule(which=_which, low=st.booleans(), at_once=st.sampled_from([1, 100]))
+    def move(self, which: int, low: bool, at_once: int) -> None:
+        self.both("move", self.one_of(which), low=low, at_once=at_once)
 
-    @rule(root=_roots)
-    def hold(self, root: str) -> None:
-        self.both("hold", root)
+    @precondition(lambda self: self.waiting())
+    @rule(which=_which)
+    def hold(self, which: int) -> None:
+        self.both("hold", self.one_of(which))
 
-    @rule(root=_roots)
-    def release(self, root: str) -> None:
-        self.both("release", root)
+    @precondition(lambda self: self.before["held"])
+    @rule(which=_which)
+    def release(self, which: int) -> None:
+        held = sorted(self.before["held"])
+        self.both("release", held[which % len(held)])
 
-    @rule(root=_roots, really=_rarely)
-    def drop(self, root: str, really: bool) -> None:
-        if really:
-            self.both("drop", root)
-            self.alive &= set(messages_of(self.model.snapshot()))
+    @rule(root=_roots, verb=st.sampled_from(["hold", "release", "drop"]))
+    def steer_any(self, root: str, verb: str) -> None:
+        """Of a root that may not wait, or is not held."""
+        self.both(verb, root)
+        self.alive &= set(messages_of(self.model.snapshot()))
 
+    @precondition(lambda self: self.waiting())
     @rule(
-        root=_roots, back=st.integers(0, 8), step=st.integers(1, 3),
+        which=_which, first=st.integers(0, 3), count=st.integers(1, 4),
         mark=st.sampled_from(["low", "low", "normal", 0, 1, 2]),
     )  # fmt: skip
-    def mark(self, root: str, back: int, step: int, mark: str | int) -> None:
-        numbers = range(max(self.published - back, 1), self.published + 1, step)
-        self.both("mark", root, {f"m{number}": mark for number in numbers})
+    def mark(self, which: int, first: int, count: int, mark: str | int) -> None:
+        root = self.one_of(which)
+        jobs = self.waiting()[root][first : first + count]
+        self.both("mark", root, dict.fromkeys(jobs, mark))
+
+    def one_of(self, which: int) -> str:
+        roots = sorted(self.waiting())
+        return roots[which % len(roots)]
+
+    def waiting(self) -> dict[str, list[str]]:
+        """The jobs that wait, by their roots."""
+        found: dict[str, list[str]] = {}
+        for roots in (self.before["normal"], self.before["low"]):
+            for root, steps in roots["lists"].items():
+                jobs = [id_of(element[3]) for step in sorted(steps) for element in steps[step]]
+                found.setdefault(root, []).extend(jobs)
+        return found
 
     @rule(on=_rarely)
     def pause(self, on: bool) -> None:
