@@ -76,16 +76,13 @@ class OrderMachine(RuleBasedStateMachine):
     @initialize(
         floor=st.sampled_from([0.05, 0.05, 0.05, 0.0, 0.3]), backlog=st.booleans(),
         reserve=st.sampled_from([None, 0, 1, 9]), calm=st.sampled_from([0, 5_000]),
-        longest=st.sampled_from([None, 20_000, 10_000_000]),
+        longest=st.sampled_from([None, 20_000, 10_000_000]), stepped=st.booleans(),
     )  # fmt: skip
     def begin(
-        self,
-        floor: float,
-        backlog: bool,
-        reserve: int | None,
-        calm: float,
-        longest: float | None,
-    ) -> None:
+        self, floor: float, backlog: bool, reserve: int | None, calm: float,
+        longest: float | None, stepped: bool,
+    ) -> None:  # fmt: skip
+        self.stepped = stepped
         gate = LowGate(reserve, calm, 100, longest)
         self.open(floor, gate)
         self.model = Model(floor=floor, gate=gate)
@@ -121,7 +118,8 @@ class OrderMachine(RuleBasedStateMachine):
         self, root: str, task: str | None, weight: float | None, low: bool, again: bool,
         due: float | None, count: int, step: int,
     ) -> None:  # fmt: skip
-        self.put(root, task, weight, low, again, due, count, 0 if low else step)
+        step = 0 if low or not self.stepped else step
+        self.put(root, task, weight, low, again, due, count, step)
 
     @rule(count=st.integers(5, 15))
     def publish_many_roots(self, count: int) -> None:
