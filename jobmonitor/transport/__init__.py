@@ -11,8 +11,8 @@
     ack.lua          charges the root for the time it ran;  requeue.lua gives it back,
                      defer.lua for some time, quarantine.lua sets aside what nobody can read
 
-`move`, `hold`, `release`, `drop` and `mark` say what becomes of what waits; `adopt` lets in what
-plain producers push.
+`move`, `hold`, `release`, `drop` and `mark` say what becomes of what waits; `adopt` lets in
+what plain producers push.
 
 `transports` is what kombu finds behind `fair-redis://` (`alias` tells it where). A `channel`
 publishes (`publishing`, `facts`) and consumes (`taking`, `qos`); what is held belongs to the

@@ -260,6 +260,12 @@ class OrderMachine(RuleBasedStateMachine):
     def move(self, which: int, low: bool, at_once: int) -> None:
         self.both("move", self.one_of(which), low=low, at_once=at_once)
 
+    @rule(root=_roots, low=st.booleans())
+    def move_what_waits_in_both_classes(self, root: str, low: bool) -> None:
+        for is_low in (True, False):
+            self.put(root, "app.short", None, is_low, False, None, 1)
+        self.both("move", root, low=low)
+
     @precondition(lambda self: self.waiting())
     @rule(which=_which)
     def hold(self, which: int) -> None:

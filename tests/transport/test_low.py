@@ -203,6 +203,21 @@ def test_a_waiting_root_moves_whole_between_the_classes(
     assert shop.queue.size() == 999
 
 
+def test_a_root_of_both_classes_that_becomes_normal_runs_its_low_jobs_last(
+    client: redis.Redis, clock: Clock
+) -> None:
+    shop = floor(client, clock, slots=1)
+    shop.submit("root", low=True, count=2)
+    shop.submit("root", count=2)
+    assert shop.queue.move("root", low=False) == 0
+    started = []
+    for _ in range(4):
+        shop.start_all()
+        started += shop.running
+        shop.end_all()
+    assert started == ["root-3", "root-4", "root-1", "root-2"]
+
+
 def test_a_held_root_costs_no_delivery_and_keeps_its_order(
     client: redis.Redis, clock: Clock
 ) -> None:
