@@ -20,6 +20,9 @@ from kombu.serialization import dumps as serialize
 from kombu.serialization import loads as deserialize
 from kombu.utils import json
 
+from jobmonitor.queues import queue_of
+from jobmonitor.waiting import Waiting
+
 HEADER = "jobmonitor"
 #: on Redis a lower number goes first, on RabbitMQ a higher one
 _LOWEST_PRIORITY = {"redis": 9}
@@ -75,8 +78,9 @@ def number_of(headers: Any) -> int | None:
 class Dispatch:
     """Publishes messages of one app through Celery's own sender."""
 
-    def __init__(self, app: Celery, sender: Sender) -> None:
+    def __init__(self, app: Celery, sender: Sender, waiting: Waiting) -> None:
         self._app = app
+        self._waiting = waiting
         self._sender = sender
 
     def publish(
@@ -85,7 +89,8 @@ class Dispatch:
     ) -> Any:  # fmt: skip
         """Send a row's message (dispatch, root_id, weight, low_priority of it).
 
-        Raises what the broker raises.
+        Where the row is `unheld`, nothing of its root is held from then on. Raises what the
+        broker raises.
 
         What receivers of before_task_publish made of it is given to `keep`, to be stored.
         """
@@ -96,6 +101,9 @@ class Dispatch:
         if row.low_priority:
             options["priority"] = self.lowest_priority
         sent = self.send(producer, message, options)
+        if getattr(row, "unheld", False):
+            queue = queue_of(self._app, message.options)
+            self._waiting.let(producer.channel, row.root_id, queue)
         if keep is not None and before is not None:
             after = self.pack(message)
             if after != before:

@@ -38,6 +38,7 @@ from jobmonitor.states import Operation, Status
 from jobmonitor.submission import Submission
 from jobmonitor.task import adopt_task
 from jobmonitor.transport import alias, consumer
+from jobmonitor.waiting import Waiting
 from jobmonitor.worker import install
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,9 @@ class Jobs:
         self._monitor = monitor
         self._queries = monitor.queries
         self._logs = Logs(monitor.database)
-        self._operations = Operations(monitor.app, monitor.database, monitor.dispatch)
+        self._operations = Operations(
+            monitor.app, monitor.database, monitor.dispatch, monitor.waiting
+        )
 
     def get(self, job_id: str, *, walk_max: int | None = None) -> JobView:
         """Read one job; raises JobNotFound. `walk_max` as of `Queries.get`."""
@@ -251,7 +254,8 @@ class JobMonitor:
                 sender.append(amqp._create_task_sender())
             return sender[0](*args, **kwargs)
 
-        self.dispatch = Dispatch(self.app, send)
+        self.waiting = Waiting(self.app, self.database)
+        self.dispatch = Dispatch(self.app, send, self.waiting)
         submission = Submission(self.app, self.store, self.dispatch, self.settings)
         self.submission = submission
         self.execution = Execution(

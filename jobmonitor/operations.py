@@ -76,12 +76,14 @@ class Request:
 class Operations:
     """Carries out operations against Postgres, and publishes what they make due."""
 
-    def __init__(self, app: Celery, database: Database, dispatch: Dispatch) -> None:
+    def __init__(
+        self, app: Celery, database: Database, dispatch: Dispatch, waiting: Waiting
+    ) -> None:
         self._app = app
         self._database = database
         self._queries = Queries(database)
         self._dispatch = dispatch
-        self._waiting = Waiting(app, database)
+        self._waiting = waiting
         self._verbs: dict[Operation, Callable[[Request], set[str]]] = {
             Operation.STOP: self._stop,
             Operation.RESUME: self._resume,

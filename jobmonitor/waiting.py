@@ -12,6 +12,7 @@ broker does not hear of is logged. Two steps could lose a job, and have an order
 
 Nothing may be published meanwhile that is not meant, so a root is held or dropped as a whole
 only while its tree is at rest and its claims and submissions wait; else its jobs are marked.
+What is published below a hold all the same (a system job, a tail that is owed) ends it: `let`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from jobmonitor.transport.fair_queue import MOVED_AT_ONCE, FairQueue
 
 logger = logging.getLogger(__name__)
 _QUEUES_MAX = 100
+_NOT_TOLD = "the broker was not told what becomes of what waits: %r"
 
 
 class Waiting:
@@ -57,6 +59,18 @@ class Waiting:
         """Let what was held of a tree be taken again; the rows are committed."""
         reach("resumed")
         self._on_each(queues, lambda queue: queue.release(root_id))
+
+    def let(self, channel: Any, root_id: str, name: str) -> None:
+        """Let a message be taken that no hold is to reach: its root is held no more.
+
+        By the channel that publishes it: a second connection might have to be waited for.
+        """
+        try:
+            queue = consumer.steer(channel, name)
+            if queue is not None:
+                queue.release(root_id)
+        except Exception as error:
+            logger.warning(_NOT_TOLD, error)
 
     def canceled(self, root_id: str, rows: Iterable[Any], *, whole: bool) -> None:
         """Let the messages of jobs that are Canceled go."""
@@ -92,7 +106,7 @@ class Waiting:
     def _drop(self, root_id: str, queues: Sequence[str]) -> bool:
         """Remove what waits of a root; False where something of it may run yet."""
         with self._locked(root_id) as tree:
-            if tree.moving or tree.stopped:
+            if tree.moving or tree.stopping or tree.stopped:
                 return False
             self._on_each(queues, lambda queue: queue.drop(root_id))
             return True
@@ -198,7 +212,7 @@ class Waiting:
                         if reached is not None:
                             reached.append(name)
         except Exception as error:
-            logger.warning("the broker was not told what becomes of what waits: %r", error)
+            logger.warning(_NOT_TOLD, error)
 
 
 def _queues_of(rows: Iterable[Any]) -> list[str]:

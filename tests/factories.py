@@ -20,6 +20,7 @@ from jobmonitor.records.job_view import JobView
 from jobmonitor.records.queries import Queries
 from jobmonitor.records.store import Delivery, Ending, Fence, NewJob, Report, Store, Turn, slot
 from jobmonitor.states import Operation
+from jobmonitor.waiting import Waiting
 
 LOST_AFTER = 30.0
 LOST_MAX = 3
@@ -53,7 +54,10 @@ class Records:
         self.queries = Queries(self.database)
         self.published: list[tuple[str, int]] = []
         app = Celery("records", broker="memory://", set_as_current=False)
-        self._operations = Operations(app, self.database, Dispatch(app, self._send))
+        waiting = Waiting(app, self.database)
+        self._operations = Operations(
+            app, self.database, Dispatch(app, self._send, waiting), waiting
+        )
 
     def _send(self, producer: Any, name: str, message: Any, **options: Any) -> None:
         self.published.append((message.headers["id"], message.headers[HEADER]["dispatch"]))

@@ -26,7 +26,6 @@ from jobmonitor.places import Place, belonging
 from jobmonitor.records.database import fetch
 from jobmonitor.task_options import options_of
 from jobmonitor.transport import consumer
-from jobmonitor.waiting import Waiting
 from jobmonitor.worker import presence
 from jobmonitor.worker.chords import ChordKeeper
 
@@ -47,7 +46,6 @@ class Rescue:
         self._monitor = monitor
         self._database = monitor.database
         self._chords = ChordKeeper(monitor)
-        self._waiting = Waiting(monitor.app, monitor.database)
         self._days_due = 0.0
 
     def run(self) -> None:
@@ -67,7 +65,7 @@ class Rescue:
                 self.worker_is_lost(worker_id, why)
             self._database.rows("close_groups", {})
             self._chords.run()
-            self._waiting.release_left(self._monitor.app.amqp.queues)
+            self._monitor.waiting.release_left(self._monitor.app.amqp.queues)
         self._prepare_days()
 
     def _prepare_days(self) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,12 +17,13 @@ import redis
 
 from jobmonitor.monitor import Jobs
 from jobmonitor.transport.fair_queue import FairQueue
-from tests.acceptance_fixtures import APP
+from tests.acceptance_fixtures import APP, tasks_beside
 from tests.brokers import redis_of
 from tests.waiting import eventually
-from tests.workers import Worker, workers
+from tests.workers import IMPORTS, REPOSITORY, Worker, workers
 
-QUEUE = "steered"
+QUEUE, TASKS = "steered", "tests.acceptance.steering_tasks"
+OPTIONS = ("-Q", f"{QUEUE},celery", "--include", TASKS)
 Trace = Callable[[], list[str]]
 
 
@@ -82,15 +88,24 @@ class Line:
 
 
 @pytest.fixture(scope="module")
+def tasks(shop: ModuleType) -> Iterator[ModuleType]:
+    with tasks_beside(TASKS) as module:
+        yield module
+
+
+@pytest.fixture(scope="module")
 def consumed(
-    shop: ModuleType, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    shop: ModuleType,
+    tasks: ModuleType,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Line]:
     directory = tmp_path_factory.mktemp("log")
     with (
         redis.Redis.from_url(
             redis_of(environment["BROKER_URL"]), decode_responses=True
         ) as client,
-        workers(Worker(APP, environment, directory, concurrency=1, options=("-Q", QUEUE))),
+        workers(Worker(APP, environment, directory, concurrency=1, options=OPTIONS)),
     ):
         line = Line(shop, FairQueue(client, QUEUE), client)
         line.flow()  # deliveries are counted from the first one on
@@ -188,6 +203,61 @@ def test_what_is_due_later_is_published_in_the_other_class(line: Line) -> None:
     assert sorted(classes) == ["low", "normal"]
 
 
+# -- a root that still runs -------------------------------------------------------------------
+
+
+def begin(line: Line, tasks: ModuleType, marker: Path, *, system: bool) -> str:
+    """Start a root that runs until the marker is there; its ten children wait."""
+    root: str = tasks.submits.delay(QUEUE, 10, str(marker), system).id
+    eventually(lambda: line.meta("waiting") == 11, within=30, says="its children wait")
+    return root
+
+
+def test_the_children_of_a_stopping_root_are_held_and_what_is_untracked_goes_on(
+    line: Line, tasks: ModuleType, trace: Trace, tmp_path: Path
+) -> None:
+    root = begin(line, tasks, tmp_path / "marker", system=False)
+    assert line.jobs.stop(root)[0].status == "stopping"
+    assert line.meta("held") == 10
+    before = line.deliveries()
+    (tmp_path / "marker").touch()
+    line.jobs.wait_for(root, "finished")
+    line.flow()
+    assert sorted(trace()) == ["last", "untracked"]
+    assert line.deliveries() - before == 2
+    line.jobs.cancel(root)
+    assert line.queue.size() == 0
+
+
+def test_a_canceled_root_takes_nothing_with_it_that_is_untracked(
+    line: Line, tasks: ModuleType, trace: Trace, tmp_path: Path
+) -> None:
+    root = begin(line, tasks, tmp_path / "marker", system=False)
+    line.jobs.stop(root)
+    (tmp_path / "marker").touch()
+    line.jobs.wait_for(root, "finished")
+    line.jobs.cancel(root)
+    assert line.queue.size() == 1
+    line.flow()
+    assert sorted(trace()) == ["last", "untracked"]
+
+
+def test_a_system_job_that_a_stopping_root_submits_runs_all_the_same(
+    line: Line, tasks: ModuleType, trace: Trace, tmp_path: Path
+) -> None:
+    root = begin(line, tasks, tmp_path / "marker", system=True)
+    line.jobs.stop(root)
+    assert line.meta("held") == 10
+    (tmp_path / "marker").touch()
+    line.jobs.wait_for(root, "finished")
+    line.flow()
+    assert sorted(trace()) == ["guarded", "last", "untracked"]
+    line.jobs.resume(root)
+    line.flow()
+    assert sum(word.startswith("child") for word in trace()) == 10
+    assert len(trace()) == 14
+
+
 # -- a part of a tree ------------------------------------------------------------------------
 
 
@@ -278,3 +348,72 @@ def test_a_root_that_is_normal_again_takes_its_low_parts_with_it(
     line.flow()
     assert trace()[-1] == "low"
     assert (count(trace, "part"), count(trace, "below")) == (1, 10)
+
+
+# -- somebody dies, or Redis is away ---------------------------------------------------------
+
+
+def command(
+    environment: dict[str, str], *words: str, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the `jobs` commands in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", APP, "jobs", *words],
+        env={**os.environ, "PYTHONPATH": IMPORTS, **environment, **extra},
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_stop_that_dies_before_it_marks_its_messages_loses_and_doubles_nothing(
+    line: Line, environment: dict[str, str], trace: Trace
+) -> None:
+    _, part, below = tree(line)
+    died = command(environment, "stop", part, JOBMONITOR_FAILPOINT="given_up:kill")
+    assert died.returncode == -signal.SIGKILL
+    assert line.statuses([part, *below]) == {"stopped"}
+    line.jobs.resume(part)
+    assert line.dispatches([part, *below]) == {2}
+    line.flow()
+    assert (count(trace, "part"), count(trace, "below"), count(trace, "beside")) == (1, 10, 10)
+
+
+def test_what_a_resume_that_dies_left_held_is_released_by_a_worker(
+    line: Line, environment: dict[str, str], trace: Trace
+) -> None:
+    root = line.submit("root")
+    children = line.submit_many(5, root, "child")
+    line.jobs.stop(root)
+    died = command(environment, "resume", root, JOBMONITOR_FAILPOINT="resumed:kill")
+    assert died.returncode == -signal.SIGKILL
+    assert line.statuses([root, *children]) == {"pending"}
+    eventually(lambda: line.meta("held") == 0, says="the round of a worker releases it")
+    line.flow()
+    assert sorted(trace()) == sorted(["root", *(f"child {n}" for n in range(5)), "last"])
+
+
+def test_operations_are_answered_while_redis_is_away(
+    line: Line, environment: dict[str, str], trace: Trace
+) -> None:
+    root = line.submit("root")
+    children = line.submit_many(5, root, "child")
+    away = {"BROKER_URL": "fair-redis://127.0.0.1:1"}
+    for operation, status in (("stop", "stopped"), ("cancel", "canceled")):
+        answered = command(environment, operation, root, **away)
+        assert answered.returncode == 0, answered.stderr
+        assert "the broker was not told" in answered.stderr
+        assert line.statuses([root, *children]) == {status}
+    line.flow()
+    assert trace() == ["last"]
+
+
+def test_what_was_resumed_while_redis_was_away_runs_when_it_is_back(
+    line: Line, environment: dict[str, str], trace: Trace
+) -> None:
+    root = line.submit("root")
+    line.submit_many(5, root, "child")
+    line.jobs.stop(root)
+    answered = command(environment, "resume", root, BROKER_URL="fair-redis://127.0.0.1:1")
+    assert answered.returncode == 0, answered.stderr
+    eventually(lambda: line.meta("held") == 0, says="the round of a worker releases it")
+    line.flow()
+    assert sorted(trace()) == sorted(["root", *(f"child {n}" for n in range(5)), "last"])

@@ -11,6 +11,7 @@ from celery import Celery
 from celery.backends.base import KeyValueStoreBackend
 
 from jobmonitor.dispatch import Dispatch
+from jobmonitor.waiting import Waiting
 from jobmonitor.worker import chords
 from jobmonitor.worker.chords import ChordKeeper
 from tests.factories import Records
@@ -51,7 +52,7 @@ class Rounds:
         monkeypatch.setattr(chords, "time", SimpleNamespace(monotonic=lambda: self.now))
         monitor = SimpleNamespace(
             app=SimpleNamespace(backend=self.backend), database=self,
-            dispatch=Dispatch(app, lambda *_: None),
+            dispatch=Dispatch(app, lambda *_: None, Waiting(app, records.database)),
         )  # fmt: skip
         self._keeper = ChordKeeper(monitor)
 

@@ -38,7 +38,7 @@ WITH parent AS (
     ) AS born
     ON CONFLICT DO NOTHING
     RETURNING id, status, dispatch, low_priority, weight, parent_id, parent_run, root_id,
-              root_run
+              root_run, system AND NOT stoppable AND parent_id IS NOT NULL AS unheld
 ), message AS (
     INSERT INTO job_message (job_id, envelope, body)
     SELECT id, %(envelope)s, %(body)s FROM new
@@ -46,7 +46,7 @@ WITH parent AS (
     UPDATE job SET status = 'running', finished_at = NULL, running_since = clock_timestamp()
     FROM new WHERE job.id = new.root_id AND job.type = 'group' AND job.status = 'finished'
 )
-SELECT status, dispatch, low_priority, root_id, weight,
+SELECT status, dispatch, low_priority, root_id, weight, unheld,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s,
                  1, (status = 'canceled')::int, 0)::text AS counted
 FROM new

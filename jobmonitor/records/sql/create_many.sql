@@ -47,7 +47,7 @@ WITH input AS MATERIALIZED (
     ORDER BY i.id  -- one order for everyone: two with the same ids never wait in a circle
     ON CONFLICT DO NOTHING
     RETURNING id, status, dispatch, low_priority, weight, parent_id, parent_run, root_id,
-              root_run
+              root_run, system AND NOT stoppable AND parent_id IS NOT NULL AS unheld
 ), message AS (
     INSERT INTO job_message (job_id, envelope, body)
     SELECT i.id, i.envelope, decode(i.body, 'base64') FROM input i JOIN new ON new.id = i.id
@@ -60,6 +60,6 @@ WITH input AS MATERIALIZED (
     FROM new WHERE parent_id IS NOT NULL
     GROUP BY parent_id, parent_run, root_id, root_run
 )
-SELECT id, status, dispatch, low_priority, root_id, weight,
+SELECT id, status, dispatch, low_priority, root_id, weight, unheld,
        (SELECT max(done) FROM counted) AS counted
 FROM new

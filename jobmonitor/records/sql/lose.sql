@@ -72,6 +72,7 @@ WITH old AS (
     WHERE outcome = 'failed'
 )
 SELECT id, root_id, weight, outcome, status, dispatch, low_priority, due_at, attempt,
+       outcome = 'tail' OR system AND NOT stoppable AND parent_id IS NOT NULL AS unheld,
        (SELECT envelope FROM job_message m WHERE m.job_id = changed.id) AS envelope,
        (SELECT body FROM job_message m WHERE m.job_id = changed.id) AS body,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0,

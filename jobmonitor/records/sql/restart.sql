@@ -56,6 +56,7 @@ WITH RECURSIVE below AS (
 )
 SELECT changed.id, status, dispatch, root_id, weight, low_priority, due_at, 0 AS attempt, true AS publish,
        links_fired, had_errors, envelope, body,
+       system AND NOT stoppable AND parent_id IS NOT NULL AS unheld,
        job_count(parent_id, parent_run, root_id, root_run, %(slot)s, 0, -1,
                  -had_errors::int)::text AS counted
 FROM changed LEFT JOIN job_message m ON m.job_id = changed.id
