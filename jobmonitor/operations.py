@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 FORCE_STOP_COMMAND = "jobmonitor_force_stop"
 NO_SUCH_JOB = "there is no job with this id"
 _BATCH = 500
+_WALKS_MAX = 1_000
 _HELD_ABOVE = {
     Operation.RESUME: "a job above it is canceled",
     Operation.RESTART: "a job above it is stopped or canceled; resume that one first",
@@ -219,7 +220,7 @@ class Operations:
         for rows in self._publishing(request, "resume"):
             changed |= {row.id for row in rows}
             queues |= {row.queue for row in rows}
-        self._waiting.resumed(request.root_id, queues)
+        self._waiting.resumed(request.root_id, queues, whole=request.is_whole)
         self._signal(signals.job_resumed, changed)
         return changed
 
@@ -230,13 +231,14 @@ class Operations:
         if request.is_whole:
             self._waiting.move(root_id, queues, low=low)
         changed: set[str] = set()
-        while True:
+        for _ in range(_WALKS_MAX):
             more = self._flag(request, low, queues)
             changed |= more
             if more:
                 self._settle(root_id)
             elif not request.is_whole or self._waiting.moved(root_id, queues, low=low):
-                return changed
+                break
+        return changed
 
     def _flag(self, request: Request, low: bool, queues: list[str]) -> set[str]:
         """Set the flag of a tree once; a whole one is moved afterwards, of others each job."""

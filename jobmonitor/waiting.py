@@ -50,14 +50,17 @@ class Waiting:
             return
         if whole and self._hold(root_id, _queues_of(rows)):
             return
-        for some in _batches([row.id for row in rows]):
-            left = self._database.rows("give_up", {"ids": some})
-            reach("given_up")
-            self._mark(root_id, {row.id: (row.queue, row.dispatch) for row in left})
+        self._give_up(root_id, [row.id for row in rows])
 
-    def resumed(self, root_id: str, queues: Iterable[str]) -> None:
+    def resumed(self, root_id: str, queues: Iterable[str], *, whole: bool) -> None:
         """Let what was held of a tree be taken again; the rows are committed."""
         reach("resumed")
+        held: list[bool] = []
+        if not whole:
+            self._on_each(queues, lambda queue: held.append(queue.is_held(root_id)))
+        if any(held):
+            left = self._database.rows("left_stopped", {"root_id": root_id})
+            self._give_up(root_id, [row.id for row in left])
         self._on_each(queues, lambda queue: queue.release(root_id))
 
     def let(self, channel: Any, root_id: str, name: str) -> None:
@@ -94,6 +97,13 @@ class Waiting:
                 queue.release(row.id)
 
         self._on_each(queues, release)
+
+    def _give_up(self, root_id: str, ids: Sequence[str]) -> None:
+        """Drop the messages of Stopped jobs; a resume publishes them again."""
+        for some in _batches(ids):
+            left = self._database.rows("give_up", {"ids": some})
+            reach("given_up")
+            self._mark(root_id, {row.id: (row.queue, row.dispatch) for row in left})
 
     def _hold(self, root_id: str, queues: Sequence[str]) -> bool:
         """Hold a root; False where something of it is to run all the same."""

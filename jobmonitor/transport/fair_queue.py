@@ -151,6 +151,10 @@ class FairQueue:
         """Say whether `mark` said something of a root that may still be done."""
         return bool(self.client.exists(f"{self.base}marks:{root}"))
 
+    def is_held(self, root: str) -> bool:
+        """Say whether nothing of a root is taken until `release`."""
+        return self._client.zscore(f"{self.base}held", root) is not None
+
     def held_roots(self, at_most: int = _ROOTS_AT_ONCE) -> list[str]:
         """List roots that are held, those that are for longest first."""
         found: Any = self.client.zrange(f"{self.base}held", 0, at_most - 1)

@@ -6,121 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import pytest
-import redis
-
-from jobmonitor.monitor import Jobs
-from jobmonitor.transport.fair_queue import FairQueue
-from tests.acceptance_fixtures import APP, tasks_beside
-from tests.brokers import redis_of
+from tests.acceptance.steering_world import QUEUE, Line
+from tests.acceptance_fixtures import APP
 from tests.waiting import eventually
-from tests.workers import IMPORTS, REPOSITORY, Worker, workers
+from tests.workers import IMPORTS, REPOSITORY
 
-QUEUE, TASKS = "steered", "tests.acceptance.steering_tasks"
-OPTIONS = ("-Q", f"{QUEUE},celery", "--include", TASKS)
 Trace = Callable[[], list[str]]
-
-
-@dataclass
-class Line:
-    """A queue whose worker takes nothing until it is let."""
-
-    shop: ModuleType
-    queue: FairQueue
-    client: redis.Redis
-
-    @property
-    def jobs(self) -> Jobs:
-        return self.shop.monitor.jobs
-
-    def submit(self, word: str, under: str | None = None, **options: Any) -> str:
-        """Submit one job, below another one or not."""
-        above = {"parent_id": under, "root_id": self.jobs.get(under).root_id} if under else {}
-        found: str = self.shop.traced.apply_async((word,), queue=QUEUE, **above, **options).id
-        return found
-
-    def submit_many(self, count: int, under: str, word: str) -> list[str]:
-        """Submit children."""
-        above = {"parent_id": under, "root_id": self.jobs.get(under).root_id}
-        children = self.shop.monitor.submit_many(
-            self.shop.traced.s(f"{word} {number}").set(queue=QUEUE, **above)
-            for number in range(count)
-        )
-        return [child.id for child in children]
-
-    def deliveries(self) -> int:
-        """Count the messages that were given to a worker so far."""
-        return int(self.meta("lease_seq"))
-
-    def meta(self, field: str) -> int:
-        return int(self.client.hget(f"{self.queue.base}meta", field) or 0)
-
-    def flow(self) -> None:
-        """Let the worker take what it may, and wait until it has nothing to do."""
-        self.queue.pause(on=False)
-        last = self.submit("last")
-        self.jobs.wait_for(last, timeout=30)
-        eventually(self._is_idle, within=30, says="the worker has nothing to do")
-        self.queue.pause(on=True)
-
-    def _is_idle(self) -> bool:
-        return not any(map(self.meta, ("waiting", "low:waiting", "inflight")))
-
-    def dispatches(self, ids: list[str]) -> set[int]:
-        with self.shop.monitor.database.connection() as connection:
-            rows = connection.execute("SELECT dispatch FROM job WHERE id = ANY(%s)", (ids,))
-            return {row[0] for row in rows.fetchall()}
-
-    def owes(self, ids: list[str]) -> bool:
-        """Whether Celery has not been told of all ends of these jobs."""
-        with self.shop.monitor.database.connection() as connection:
-            owed = "SELECT FROM job WHERE id = ANY(%s) AND outbox IS NOT NULL"
-            return bool(connection.execute(owed, (ids,)).fetchall())
-
-    def statuses(self, ids: list[str]) -> set[str]:
-        return {job.status.value for job in self.jobs.some(ids)}
-
-
-@pytest.fixture(scope="module")
-def tasks(shop: ModuleType) -> Iterator[ModuleType]:
-    with tasks_beside(TASKS) as module:
-        yield module
-
-
-@pytest.fixture(scope="module")
-def consumed(
-    shop: ModuleType,
-    tasks: ModuleType,
-    environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Line]:
-    directory = tmp_path_factory.mktemp("log")
-    with (
-        redis.Redis.from_url(
-            redis_of(environment["BROKER_URL"]), decode_responses=True
-        ) as client,
-        workers(Worker(APP, environment, directory, concurrency=1, options=OPTIONS)),
-    ):
-        line = Line(shop, FairQueue(client, QUEUE), client)
-        line.flow()  # deliveries are counted from the first one on
-        yield line
-
-
-@pytest.fixture
-def line(consumed: Line) -> Iterator[Line]:
-    """The queue, empty and closed."""
-    consumed.queue.pause(on=True)
-    yield consumed
-    consumed.queue.pause(on=True)
-    consumed.queue.purge()
-    for key in consumed.client.keys(f"{consumed.queue.base}marks:*"):
-        consumed.client.delete(key)
 
 
 # -- a whole root ----------------------------------------------------------------------------
@@ -165,10 +60,12 @@ def test_a_canceled_root_leaves_nothing_in_the_queue(line: Line, trace: Trace) -
 def test_a_resumed_child_runs_below_its_stopped_root(line: Line, trace: Trace) -> None:
     root = line.submit("root")
     child, other = line.submit("child", root), line.submit("other", root)
+    before = line.deliveries()
     line.jobs.stop(root)
     line.jobs.resume(child)
     line.flow()
     assert sorted(trace()) == ["child", "last"]
+    assert line.deliveries() - before == 2
     line.jobs.resume(root)
     line.flow()
     assert sorted(trace()) == ["child", "last", "last", "other", "root"]
@@ -193,6 +90,19 @@ def test_a_whole_root_is_moved_between_the_classes_without_a_message(
     assert line.dispatches([root, *children]) == {1}
 
 
+def test_a_stopped_root_that_is_set_low_meanwhile_resumes_in_the_low_class(
+    line: Line, trace: Trace
+) -> None:
+    root = line.submit("root")
+    line.submit_many(5, root, "child")
+    line.jobs.stop(root)
+    line.jobs.set_low_priority(root)
+    line.jobs.resume(root)
+    assert (line.meta("waiting"), line.meta("low:waiting")) == (0, 6)
+    line.flow()
+    assert (trace()[0], len(trace())) == ("last", 7)
+
+
 def test_what_is_due_later_is_published_in_the_other_class(line: Line) -> None:
     root = line.submit("root", countdown=3600)
     child = line.submit("child", root)
@@ -214,9 +124,9 @@ def begin(line: Line, tasks: ModuleType, marker: Path, *, system: bool) -> str:
 
 
 def test_the_children_of_a_stopping_root_are_held_and_what_is_untracked_goes_on(
-    line: Line, tasks: ModuleType, trace: Trace, tmp_path: Path
+    line: Line, steering_tasks: ModuleType, trace: Trace, tmp_path: Path
 ) -> None:
-    root = begin(line, tasks, tmp_path / "marker", system=False)
+    root = begin(line, steering_tasks, tmp_path / "marker", system=False)
     assert line.jobs.stop(root)[0].status == "stopping"
     assert line.meta("held") == 10
     before = line.deliveries()
@@ -230,9 +140,9 @@ def test_the_children_of_a_stopping_root_are_held_and_what_is_untracked_goes_on(
 
 
 def test_a_canceled_root_takes_nothing_with_it_that_is_untracked(
-    line: Line, tasks: ModuleType, trace: Trace, tmp_path: Path
+    line: Line, steering_tasks: ModuleType, trace: Trace, tmp_path: Path
 ) -> None:
-    root = begin(line, tasks, tmp_path / "marker", system=False)
+    root = begin(line, steering_tasks, tmp_path / "marker", system=False)
     line.jobs.stop(root)
     (tmp_path / "marker").touch()
     line.jobs.wait_for(root, "finished")
@@ -243,9 +153,9 @@ def test_a_canceled_root_takes_nothing_with_it_that_is_untracked(
 
 
 def test_a_system_job_that_a_stopping_root_submits_runs_all_the_same(
-    line: Line, tasks: ModuleType, trace: Trace, tmp_path: Path
+    line: Line, steering_tasks: ModuleType, trace: Trace, tmp_path: Path
 ) -> None:
-    root = begin(line, tasks, tmp_path / "marker", system=True)
+    root = begin(line, steering_tasks, tmp_path / "marker", system=True)
     line.jobs.stop(root)
     assert line.meta("held") == 10
     (tmp_path / "marker").touch()

@@ -264,7 +264,7 @@ class Life(RuleBasedStateMachine):
         """Do it to the world and to the model, and compare."""
         before = {job.id: job.status for job in self.model.jobs.values()}
         held = deepcopy(self.model)
-        held.drops = False
+        held.drops = held.drops_others = False
         expected = action.expect(self.model)
         answer = action.do(self.world)
         assert answer == expected, f"{action} answered {answer}, the model says {expected}"
@@ -281,7 +281,7 @@ class Life(RuleBasedStateMachine):
         action.expect(model)
         if snapshot_of_model(model) == found:
             self.model = model
-            model.drops = True
+            model.drops = model.drops_others = True
 
     def follow(self, action: Action, answer: Any) -> None:
         """Note what a process is at after what it was told."""

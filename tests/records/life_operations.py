@@ -127,6 +127,14 @@ class Operations(Tree):
                 job.dispatch += 1
                 self._publish(job)
 
+        if self.drops_others and top != self.jobs[top].root:
+            self._drop_messages(self.jobs[top].root)
+
+    def _drop_messages(self, root: str) -> None:
+        for job in self.tree(root):
+            if job.status == "stopped" and not job.due:
+                job.taken = max(job.taken, job.dispatch)
+
     def _drop_holds(self, *, below: str) -> None:
         for job in self.below(below):
             if self.holds.get(job.id) != "cancel":

@@ -19,8 +19,10 @@ class Tree:
     #: copies that a worker took, and what each process believes to run: (job, run, attempt)
     delivered: set[tuple[str, int]] = field(default_factory=set)
     attempts: dict[str, tuple[str, int, int]] = field(default_factory=dict)
-    #: what a stop leaves of messages: they are dropped, or those of a whole root may be held
+    #: what a stop leaves of messages: they are dropped, or those of a whole root may be held;
+    #: and whether a resume of a part drops the others of a root that was held
     drops: bool = True
+    drops_others: bool = True
 
     # -- the tree --------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ class LifeOfTwo(Life):
         for model, expected in self.outcomes(first, second):
             if snapshot_of_model(model) == found and alike(answers) == alike(expected):
                 self.model = model
-                model.drops = True
+                model.drops = model.drops_others = True
                 break
         else:
             raise AssertionError(self.explain(first, second, pause, answers, found))
@@ -82,12 +83,12 @@ class LifeOfTwo(Life):
     def outcomes(
         self, first: Action, second: Action
     ) -> Iterator[tuple[Model, tuple[Any, Any]]]:
-        """Both orders, and what a stop may leave of the messages of a root."""
-        for drops in (True, False):
-            self.model.drops = drops
+        """Both orders, and what a stop or a resume may leave of the messages of a root."""
+        for choices in product((True, False), repeat=2):
+            self.model.drops, self.model.drops_others = choices
             yield self.in_order(first, second)
             yield self.reversed(first, second)
-        self.model.drops = True
+        self.model.drops = self.model.drops_others = True
 
     def in_order(self, first: Action, second: Action) -> tuple[Model, tuple[Any, Any]]:
         model = deepcopy(self.model)
