@@ -3,7 +3,7 @@
 #   make test            every check, in the order format, lint, types, import contracts, tests
 #   make soak-transport  20,000 random histories of a fair queue, scripts against model; a long hour
 #   make bench           what jobmonitor costs against plain Celery; a quarter of an hour
-#   make bench-fair      what the fair order gives and costs beside plain Celery; a quarter of an hour
+#   make bench-fair      what the fair order gives and costs beside plain Celery; twenty minutes
 #   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions

@@ -2,12 +2,15 @@
 
 A one job of a root behind 100,000 children · B beside 100 busy roots · C costs 10 : 1 ·
 D costs 100 : 1 · E lognormal costs · F a flood of new roots · G no-op jobs, fair / plain ·
-H a million waiting, 100,000 roots · L a lease under gevent. A to F are real workers with 16
-threads and jobs that sleep, each against the same transport charging by count and plain Celery
-at prefetch 1 and 4, whose backlogs are smaller: they only show the order of magnitude.
+H a million waiting, 100,000 roots · I low work beside normal traffic · L a lease under gevent.
+A to F and I are real workers with 16 threads and jobs that sleep. A to F stand against the
+same transport charging by count and plain Celery at prefetch 1 and 4, whose backlogs are
+smaller: they only show the order of magnitude. I stands against itself: no low work, our gate
+as it is, and the low class merely strict, with no slots kept free and no calm; its waits are
+in jobs of 100 ms, and include what it takes to publish, wake and start.
 
 BENCH_ONLY=A,C and BENCH_KINDS=fair,count choose; BENCH_SCALE (1.0) makes the windows of A to F
-shorter, BENCH_BACKLOG (100,000) A, BENCH_JOBS (4,000) and BENCH_ROUNDS (5) G and H,
+and I shorter, BENCH_BACKLOG (100,000) A, BENCH_JOBS (4,000) and BENCH_ROUNDS (5) G and H,
 BENCH_WAITING (1,000,000) H. Where the machine is busy otherwise, see the PING of a run first.
 """
 
@@ -16,10 +19,10 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 
-from tests.benchmarks.fair import leases, rates, shares, starts
-from tests.benchmarks.fair.jobs import KINDS
+from tests.benchmarks.fair import leases, low, rates, shares, starts
 from tests.benchmarks.fair.settings import ONLY, Row, say
 from tests.benchmarks.fair.world import World, world
 
@@ -32,8 +35,11 @@ SCENARIOS: dict[str, Callable[[World], Iterator[Row]]] = {
     "F": shares.flood,
     "G": rates.throughput,
     "H": rates.size,
+    "I": low.beside_normal,
     "L": leases.computing,
 }
+
+HEADS = {"fair": "by time", "count": "by count", "plain-1": "plain, 1", "plain-4": "plain, 4"}
 
 
 def main() -> int:
@@ -49,13 +55,19 @@ def main() -> int:
 
 
 def print_table(rows: list[Row]) -> None:
-    """Print it: what, by kind, bound, PING."""
-    heads = ["by time", "by count", "plain, 1", "plain, 4"]
-    print(f"{'':64}" + "".join(f"{head:>15}" for head in heads) + "   p95 of PING   bound")  # noqa: T201
+    """Print it: what, by kind or by policy, bound, PING."""
+    for columns, group in groupby(rows, key=lambda row: row.columns):
+        heads = "".join(f"{HEADS.get(column, column):>15}" for column in columns)
+        print(f"{'':64}{heads:60}   p95 of PING   bound")  # noqa: T201
+        print_rows(group)
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """Print lines that have the same columns."""
     for row in rows:
-        cells = "".join(f"{row.values.get(kind, ''):>15}" for kind in KINDS)
+        cells = "".join(f"{row.values.get(column, ''):>15}" for column in row.columns)
         ping = f"{row.ping:8.2f} ms" if row.bound else ""
-        line = f"{row.name:64}{cells}   {ping:11}   {row.bound}"
+        line = f"{row.name:64}{cells:60}   {ping:11}   {row.bound}"
         print(f"{line.rstrip()}{'' if row.holds else '   MISSED'}")  # noqa: T201
 
 

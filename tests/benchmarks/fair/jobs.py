@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from celery import Celery
 
@@ -19,7 +21,7 @@ _TELLING = "tests.benchmarks.fair.telling:Telling"
 _TRACE = "BENCH_TRACE"
 
 
-def make_app(kind: str, url: str) -> Celery:
+def make_app(kind: str, url: str, options: Mapping[str, Any]) -> Celery:
     """Make the app of a kind; `url` is that of its database as redis://."""
     scheme = _SCHEMES.get(kind, "redis")
     if scheme != "redis":
@@ -34,6 +36,7 @@ def make_app(kind: str, url: str) -> Celery:
         task_ignore_result=True,
         worker_prefetch_multiplier=4 if kind == "plain-4" else 1,
         broker_connection_retry_on_startup=True,
+        broker_transport_options=dict(options),
     )
     tells = {"Request": _TELLING} if scheme != "redis" else {}
     app.task(nap, name="nap", shared=False, **tells)

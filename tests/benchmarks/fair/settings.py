@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.benchmarks.fair.jobs import KINDS as ALL_KINDS
 
 #: parts of a whole run by their letters, and the kinds beside the fair one
-ONLY = [name for name in os.environ.get("BENCH_ONLY", "A,B,C,D,E,F,G,H,L").split(",") if name]
+ONLY = [name for name in os.environ.get("BENCH_ONLY", "A,B,C,D,E,F,G,H,I,L").split(",") if name]
 KINDS = [k for k in ALL_KINDS if k in os.environ.get("BENCH_KINDS", ",".join(ALL_KINDS))]
 #: children in bulk in A, messages that wait in H
 BACKLOG = int(os.environ.get("BENCH_BACKLOG", 100_000))
@@ -26,13 +26,14 @@ UNIT = 0.1
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: what was measured, by kind."""
+    """One line of the table: what was measured, by kind or by columns of its own."""
 
     name: str
     bound: str = ""
     holds: bool = True
     ping: float = 0.0
     values: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ALL_KINDS
 
     def is_held(self, holds: bool, ping: float) -> None:
         """Note whether the bound holds, and the PING of that run."""

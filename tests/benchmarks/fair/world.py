@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ class Arena:
     directory: Path
     app: Celery
     client: redis.Redis
+    options: Mapping[str, Any]
     workers: list[Worker] = field(default_factory=list)
     pings: list[float] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class Arena:
         environment = {
             "BENCH_KIND": self.kind,
             "BENCH_BROKER_URL": self.url,
+            "BENCH_OPTIONS": json.dumps(self.options),
             "BENCH_TRACE": str(self.trace),
         }
         worker = Worker(
@@ -112,7 +115,7 @@ class World:
     directory: Path
 
     @contextmanager
-    def arena(self, kind: str) -> Iterator[Arena]:
+    def arena(self, kind: str, options: Mapping[str, Any] | None = None) -> Iterator[Arena]:
         """Make an empty queue of a kind; at the end its workers are killed, its data removed.
 
         Killed, not asked to end: plain Celery may hang then amid many tiny jobs.
@@ -123,7 +126,9 @@ class World:
             tempfile.TemporaryDirectory(dir=self.directory) as name,
         ):
             client.flushdb()
-            arena = Arena(kind, url, Path(name), make_app(kind, url), client)
+            arena = Arena(
+                kind, url, Path(name), make_app(kind, url, options or {}), client, options or {}
+            )  # fmt: skip
             with _pinging(url, arena.pings):
                 try:
                     yield arena
