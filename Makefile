@@ -4,6 +4,7 @@
 #   make soak-transport  20,000 random histories of a fair queue, scripts against model; a long hour
 #   make bench           what jobmonitor costs against plain Celery; a quarter of an hour
 #   make bench-fair      what the fair order gives and costs beside plain Celery; twenty minutes
+#   make bench-scale     what many roots, messages and consumers cost Redis alone; ten minutes
 #   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
@@ -17,7 +18,7 @@ UV := $(BIN)/uv --quiet
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 SOURCES := $(wildcard jobmonitor flask_panel celery_app.py)
 
-.PHONY: demo test soak-transport bench bench-fair browser format lint lock clean
+.PHONY: demo test soak-transport bench bench-fair bench-scale browser format lint lock clean
 
 demo: .venv/installed
 	$(BIN)/celery -A celery_app jobs demo $(if $(filter-out 0,$(FRESH)),--fresh)
@@ -34,6 +35,9 @@ bench: .venv/installed
 
 bench-fair: .venv/installed
 	$(BIN)/python -m tests.benchmarks.fair
+
+bench-scale: .venv/installed
+	$(BIN)/python -m tests.benchmarks.scale
 
 # Debian's chromium, from CHROMIUM or the PATH; without one browser tests are skipped, in CI they fail.
 browser:

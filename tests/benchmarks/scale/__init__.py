@@ -1,0 +1,1 @@
+"""What many roots, messages and consumers cost the server; for `make bench-scale`."""
