@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.benchmarks.fair.settings import SCALE, UNIT, Row, say
 from tests.benchmarks.fair.trace import Run, percentile, service
-from tests.benchmarks.fair.world import THREADS, Arena, World, rest_until
+from tests.benchmarks.fair.world import THREADS, Arena, World, rest_until, until
 
 NONE, GATE, STRICT = "no low work", "our gate", "strict only"
 #: the options of each column; the gate's own are the defaults
@@ -30,12 +30,12 @@ def beside_normal(world: World) -> Iterator[Row]:
         mean, p99, used, busy = _rows(load)
         for policy in POLICIES:
             with world.arena("fair", POLICIES[policy]) as arena:
-                runs, since, until = _observe(arena, load, with_low=policy != NONE)
+                runs, since, ends = _observe(arena, load, with_low=policy != NONE)
                 ping = arena.p95_ping()
-            waits = [run.latency / UNIT for run in _normal(runs) if since < run.began < until]
+            waits = [run.latency / UNIT for run in _normal(runs) if since < run.published]
             mean.values[policy] = f"{fmean(waits):.2f}"
             p99.values[policy] = f"{percentile(waits, 0.99):.2f}"
-            low, normal = _shares(runs, since, until)
+            low, normal = _shares(runs, since, ends)
             used.values[policy] = f"{low / (1 - normal):.0%}"
             busy.values[policy] = f"{normal:.2f}"
             if policy == GATE:
@@ -63,13 +63,12 @@ def _observe(arena: Arena, load: float, *, with_low: bool) -> tuple[list[Run], f
         _fill(arena, int((_WARM + _LASTS) * THREADS / UNIT * (1 - load)) + 50 * THREADS)
     arena.nap("first", UNIT)
     since = arena.start_threads() + _WARM
-    until = since + _LASTS
-    _send(arena, load * THREADS / UNIT, until)
-    rest_until(until + 3 * UNIT)  # what began in the window has ended and is in the trace
-    runs = arena.runs()
+    ends = since + _LASTS
+    sent = _send(arena, load * THREADS / UNIT, ends)
     if with_low and not arena.left():
         raise RuntimeError("the backlog of low work did not last")
-    return runs, since, until
+    until(lambda: len(_normal(arena.runs())) > sent, says="all normal work has run")
+    return arena.runs(), since, ends
 
 
 def _fill(arena: Arena, jobs: int) -> None:
@@ -82,22 +81,23 @@ def _fill(arena: Arena, jobs: int) -> None:
             arena.submit("nap", arguments, _LOW, priority=9, producer=producer)
 
 
-def _send(arena: Arena, a_second: float, ends: float) -> None:
-    """Send one-job roots as they come: what is late is sent at once, so the load is kept."""
+def _send(arena: Arena, a_second: float, ends: float) -> int:
+    """Send one-job roots as they come, what is late at once, so the load is kept; how many."""
     chance, due, number = random.Random(7), time.time(), 0
     while due < ends:
         rest_until(due)
         arena.nap(f"normal-{number}", UNIT)
         due, number = due + chance.expovariate(a_second), number + 1
+    return number
 
 
 def _normal(runs: list[Run]) -> list[Run]:
     return [run for run in runs if run.root != _LOW]
 
 
-def _shares(runs: list[Run], since: float, until: float) -> tuple[float, float]:
+def _shares(runs: list[Run], since: float, ends: float) -> tuple[float, float]:
     """The shares of the slots in a window that ran low and normal work."""
-    found = service(runs, since, until)
-    whole = THREADS * (until - since)
+    found = service(runs, since, ends)
+    whole = THREADS * (ends - since)
     low = found.pop(_LOW, 0.0)
     return low / whole, sum(found.values()) / whole
