@@ -48,9 +48,7 @@ def client(server: Node) -> Iterator[redis.Redis]:
 
 def refused(client: redis.Redis) -> set[str]:
     """What this user was refused, but for what redis-py says of itself when it connects."""
-    return {str(entry["object"]) for entry in client.acl_log()} - {
-        "client|setinfo", "client|maint_notifications",
-    }  # fmt: skip
+    return {str(entry["object"]) for entry in client.acl_log()} - {"client|setinfo"}
 
 
 def talk_beside(app: Celery) -> None:

@@ -112,3 +112,15 @@ def test_a_beat_from_before_the_repeated_answer_does_not_give_the_message_away(
     assert queue.size() == 0
     assert first is not None
     assert queue.beat("c", [first.lease]) == []
+
+
+def test_a_queue_that_was_emptied_gives_no_lease_twice(queue: FairQueue, clock: Clock) -> None:
+    publish(queue, "before")
+    before = take(queue)
+    queue.delete()
+    clock.now += 1
+    publish(queue, "after")
+    after = take(queue)
+    assert not queue.ack("c", before.lease, 100, root="before", low=False)
+    assert queue.beat("c", [after.lease]) == []
+    assert queue.ack("c", after.lease, 100, root="after", low=False)
