@@ -101,7 +101,9 @@ def consumed(
         ) as client,
         workers(Worker(APP, environment, directory, concurrency=1, options=OPTIONS)),
     ):
-        yield Line(shop, FairQueue(client, QUEUE), client)
+        made = Line(shop, FairQueue(client, QUEUE), client)
+        made.flow()  # deliveries are counted from the first one on
+        yield made
 
 
 @pytest.fixture
