@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from jobmonitor.failpoints import reach
 from jobmonitor.records.database import Database, fetch
@@ -30,6 +32,7 @@ from jobmonitor.transport import consumer
 from jobmonitor.transport.fair_queue import MOVED_AT_ONCE, FairQueue
 
 logger = logging.getLogger(__name__)
+_BROKER_ERRORS = (OperationalError, RedisError, OSError)
 _QUEUES_MAX = 100
 _NOT_TOLD = "the broker was not told what becomes of what waits: %r"
 
@@ -72,7 +75,7 @@ class Waiting:
             queue = consumer.steer(channel, name)
             if queue is not None:
                 queue.release(root_id)
-        except Exception as error:
+        except _BROKER_ERRORS as error:
             logger.warning(_NOT_TOLD, error)
 
     def canceled(self, root_id: str, rows: Iterable[Any], *, whole: bool) -> None:

@@ -47,8 +47,9 @@ if sys.dont_write_bytecode:
 #: pytest-xdist would work alone. Measured with --durations.
 LONGEST = (
     "faults/test_import.py", "faults/test_lost_worker.py", "records/test_life.py",
-    "transport/test_sentinel.py", "transport/test_outages.py", "transport/test_workers.py", "transport/test_order.py",
-    "faults/test_shutdown.py", "acceptance/test_origin.py", "acceptance/test_pools.py",
+    "transport/test_sentinel.py", "transport/test_outages.py", "transport/test_workers.py",
+    "transport/test_order.py", "faults/test_shutdown.py", "acceptance/test_waiting.py",
+    "acceptance/test_origin.py", "acceptance/test_pools.py",
     "acceptance/test_real_jobs.py", "acceptance/test_origin_operations.py",
     "acceptance/test_canvas_steering.py", "panel/test_browser_access.py",
     "panel/test_browser.py", "acceptance/test_verbs.py", "acceptance/test_origin_triggers.py",

@@ -153,7 +153,7 @@ class FairQueue:
 
     def is_held(self, root: str) -> bool:
         """Say whether nothing of a root is taken until `release`."""
-        return self._client.zscore(f"{self.base}held", root) is not None
+        return self.client.zscore(f"{self.base}held", root) is not None
 
     def held_roots(self, at_most: int = _ROOTS_AT_ONCE) -> list[str]:
         """List roots that are held, those that are for longest first."""
