@@ -295,8 +295,9 @@ class JobMonitor:
 
     def _after_purge(self, channel: Any, queue: str) -> None:
         """Cancel what a purge of one of this app's queues removed."""
-        ours = self.app.connection_for_write().as_uri()
-        if channel.connection.client.as_uri() == ours:
+        ours, theirs = self.app.connection_for_write(), channel.connection.client
+        prefix = ours.transport_options.get("global_keyprefix", "")
+        if theirs.as_uri() == ours.as_uri() and channel.global_keyprefix == prefix:
             cancel_purged(self.database, queue)
 
     def _adopt_if_final(self, task: Any) -> None:

@@ -224,7 +224,7 @@ class Waiting:
                         act(queue)
                         if reached is not None:
                             reached.append(name)
-        except Exception as error:
+        except _BROKER_ERRORS as error:
             logger.warning(_NOT_TOLD, error)
 
 

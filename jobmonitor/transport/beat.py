@@ -83,11 +83,12 @@ class Beat:
     def _adopt(self, name: str, queue: FairQueue) -> None:
         """Let join what plain producers have pushed, also while all slots are busy."""
         lists = self._leases.stock_lists(name)
-        if not queue.client.exists(*lists):
-            return
-        for _ in range(_ADOPTIONS):
-            if not adopt(queue, lists):
-                break
+        try:
+            left = _ADOPTIONS if queue.client.exists(*lists) else 0
+            while left and adopt(queue, lists):
+                left -= 1
+        except redis.ResponseError as error:  # a key of that name is something else, say
+            logger.debug("nothing joins queue %s: %r", name, error)
 
     def _settle_debts(self, queue: FairQueue, held: list[Lease]) -> None:
         for lease in held:

@@ -216,8 +216,13 @@ class FairChannel(Taking):
             self.fair_queue(queue).declare()
 
     def _size(self: Any, queue: str) -> int:
-        fair: int = self.fair_queue(queue).size() if self.is_fair(queue) else 0
-        return fair + int(super()._size(queue))  # type: ignore[misc]
+        if not self.is_fair(queue):
+            return super()._size(queue)  # type: ignore[misc]
+        try:
+            stock = int(super()._size(queue))  # type: ignore[misc]
+        except redis.ResponseError:  # a key of that name is no list
+            stock = 0
+        return self.fair_queue(queue).size() + stock
 
     def _purge(self: Any, queue: str) -> int:
         stock = int(super()._purge(queue) or 0)  # type: ignore[misc]

@@ -53,7 +53,7 @@ def due_of(message: Mapping[str, Any]) -> float | None:
 def step_of(message: Mapping[str, Any]) -> int:
     """Read the step of its priority: within its root, lower ones go first."""
     priority = _mapping(message.get("properties")).get("priority")
-    if not isinstance(priority, int) or isinstance(priority, bool):
+    if not isinstance(priority, int) or isinstance(priority, bool) or is_low(message):
         return 0
     return max(step for step in STEPS if step <= max(priority, 0))
 

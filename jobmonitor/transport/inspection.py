@@ -18,7 +18,7 @@ from jobmonitor.transport.keys import COUNTED_MINUTES, MINUTE, base_of, served_o
 from jobmonitor.transport.scripts import script
 
 #: how many roots, and how many consumers, are shown at most
-ROOTS_MAX = 100
+ROOTS_MAX = 50
 CONSUMERS_MAX = 500
 #: the windows in which it is said what roots received, in minutes before the one that began
 MINUTES = 5

@@ -167,7 +167,7 @@ class Model:
             return False
         self._charge(now, lease, LEAST)
         self._due.set(f"lease:{number}", now + delay)
-        deliveries, payload = lease.element.deliveries + 1, lease.element.payload
+        deliveries, payload = lease.element.deliveries, lease.element.payload
         self._due_messages[f"lease:{number}"] = _Later(
             lease.low, None, 0, deliveries, lease.root, payload
         )

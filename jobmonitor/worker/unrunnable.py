@@ -15,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from celery.signals import task_rejected, task_unknown
+from kombu.exceptions import DecodeError
+
 from jobmonitor.dispatch import number_of
 from jobmonitor.records.database import Database
 from jobmonitor.redaction import cut, storable, words
@@ -29,7 +32,7 @@ def stand_before(consumer: Any) -> None:
     consumer.on_unknown_task = partial(_unknown_task, consumer, consumer.on_unknown_task)
     for name in ("on_invalid_task", "on_decode_error"):
         setattr(consumer, name, partial(_unreadable, consumer, getattr(consumer, name)))
-    consumer.on_unknown_message = partial(_no_task, consumer.on_unknown_message)
+    consumer.on_unknown_message = partial(_no_task, consumer, consumer.on_unknown_message)
 
 
 def said_of(error: BaseException) -> str:
@@ -49,6 +52,10 @@ def _unknown_task(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
     if not transport.is_leased(message):
         _end(consumer, drop, given, _sentence("NotRegistered", unknown))
         return
+    task_unknown.send(
+        sender=consumer, message=message, exc=given[-1], name=headers.get("task"),
+        id=headers.get("id"),
+    )  # fmt: skip
     monitor = consumer.app.jobmonitor
     again = monitor.settings.unknown_again
     due_at = datetime.now(UTC) + timedelta(seconds=again)
@@ -73,13 +80,17 @@ def _unreadable(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
         _end(consumer, drop, given, said_of(error))
     else:
         monitor = consumer.app.jobmonitor
+        if not isinstance(error, DecodeError):  # of which Celery sends no signal
+            task_rejected.send(sender=consumer, message=message, exc=error)
         facts = _facts(message, "quarantined", storable(reason), None)
         monitor.worker_side.end(partial(_noted, monitor.database, facts))
 
 
-def _no_task(drop: Callable[..., Any], body: Any, message: Any) -> None:
+def _no_task(consumer: Any, drop: Callable[..., Any], body: Any, message: Any) -> None:
     if not transport.quarantine(message, "it is not the message of a task"):
         drop(body, message)
+        return
+    task_rejected.send(sender=consumer, message=message, exc=None)
 
 
 def _facts(message: Any, event: str, reason: str, due_at: datetime | None) -> dict[str, Any]:

@@ -170,7 +170,9 @@ def test_a_stamp_may_be_called_like_an_option_of_ours(shop: ModuleType) -> None:
 def test_an_option_of_ours_counts_for_the_whole_canvas(shop: ModuleType) -> None:
     canvas: Any = chord([shop.add.s(1, 1), shop.add.s(2, 2)], shop.total.s())
     result = canvas.apply_async(run_by="alice", low_priority=True)
-    body = shop.monitor.jobs.wait_for(eventually(lambda: _known(shop, result.id)))
+    body = shop.monitor.jobs.wait_for(
+        eventually(lambda: _known(shop, result.id), within=40), timeout=40
+    )
     nodes = shop.monitor.jobs.tree(body.root_id)
     assert {(node.job.run_by, node.job.low_priority) for node in nodes} == {("alice", True)}
 

@@ -125,6 +125,14 @@ def test_a_purge_empties_the_lists_of_plain_producers_too(
     assert take(fair_talk, queue) is None
 
 
+def test_a_key_of_that_name_that_is_no_list_harms_nothing(world: World) -> None:
+    world.redis.hset("no-list", "a", "b")
+    world.start("no-list", concurrency=1)
+    world.serves("no-list", "beside-it")
+    world.beats("no-list", 1.5)
+    world.check("no-list", once=("beside-it",))
+
+
 # -- workers -----------------------------------------------------------------------------------
 
 
@@ -144,6 +152,31 @@ def test_old_and_new_workers_and_producers_side_by_side_run_each_job_once(
         else:
             world.publish("nap", job, 0.01, queue=name)
     world.check(name, once=tuple(jobs))
+    assert world.redis.exists(name) == 0
+
+
+def test_a_worker_that_is_killed_while_messages_join_loses_none(
+    world: World, broker_url: str
+) -> None:
+    name = "joining"
+    plain = world.publisher(redis_of(broker_url))
+    jobs = tuple(f"joining-{number}" for number in range(400))
+
+    def publish(some: tuple[str, ...]) -> None:
+        for job in some:
+            plain.send_task("tests.transport.plain_app.nap", (job, 0.005), queue=name)
+
+    publish(jobs[:200])
+    first = world.start(name, concurrency=2)
+    for number in (0, 60, 120):
+        world.has_begun(jobs[number])
+        publish(jobs[200 + number : 260 + number])
+    first.kill()
+    publish(jobs[380:])
+    world.start(name, concurrency=2)
+    world.check(name, more=jobs)
+    again = [job for job in jobs if len(world.runs(job)) > 1]
+    assert len(again) <= 4, "only what the killed one held runs again"
     assert world.redis.exists(name) == 0
 
 

@@ -127,6 +127,21 @@ def test_normal_jobs_that_hardly_wait_do_not_disturb_the_calm(
     assert shop.start_all() == ["normal", "low"]
 
 
+def test_a_consumer_that_waits_is_woken_when_a_slot_is_free_for_low_jobs(
+    client: redis.Redis, clock: Clock
+) -> None:
+    """Else a normal job that comes every second would always be there first."""
+    shop = floor(client, clock, slots=2)
+    shop.submit("normal")
+    shop.submit("low", low=True)
+    assert shop.start_all() == ["normal"]
+    assert shop.look_in == -1
+    client.delete(f"{shop.queue.base}wake")
+    shop.end_all()
+    assert client.llen(f"{shop.queue.base}wake") == 1
+    assert shop.start_all() == ["low"]
+
+
 def test_low_roots_are_fair_among_themselves(client: redis.Redis, clock: Clock) -> None:
     shop = floor(client, clock, slots=1)
     shop.submit("a", low=True, count=10)

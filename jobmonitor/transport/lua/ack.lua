@@ -45,6 +45,7 @@ if lease then
 else
     withdraw_copy(ARGV[5] == 'low' and LOW or NORMAL, ARGV[6])
 end
+if has(WITH_LOW) then wake(1) end  -- a slot is free: the gate may be open now
 settle_idle()
 save()
 return lease and 1 or 0
