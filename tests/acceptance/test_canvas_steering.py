@@ -19,7 +19,7 @@ from tests.waiting import eventually
 from tests.workers import Worker, workers
 
 APP = "tests.acceptance.canvas_app"
-EXPIRES = 2
+EXPIRES = 4
 
 
 @pytest.fixture(scope="module", params=["redis", "postgres"])
@@ -28,7 +28,7 @@ def world(
     environment: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SimpleNamespace]:
-    """An app whose results expire after 2 s, and a worker that can be replaced."""
+    """An app whose results expire soon, and a worker that can be replaced."""
     directory = tmp_path_factory.mktemp("steering")
     own = environment | {"RESULT_EXPIRES": str(EXPIRES), "TRACE_FILE": str(directory / "trace")}
     if request.param == "postgres":
