@@ -99,7 +99,8 @@ class Queries:
         are looked at only where they are fewer, or the job itself is at its end.
         """
         rows = self._run(_jobs(whole=True).where(job.c.id == storable(job_id)))
-        return self._views(rows, walk_max=walk_max)[0] if rows else None
+        views = self._views(rows, walk_max=walk_max, whole=True)
+        return views[0] if views else None
 
     def find(self, filters: Filters, *, cursor: str | None = None, limit: int = 50) -> Page:
         """Read a page of jobs, newest first, behind or before a cursor of an earlier page.
@@ -163,7 +164,9 @@ class Queries:
         view = self.get(job_id)
         return None if view is None else Found(view.root_id, view.standing)
 
-    def _views(self, rows: Sequence[Row[Any]], *, walk_max: int | None = 0) -> list[JobView]:
+    def _views(
+        self, rows: Sequence[Row[Any]], *, walk_max: int | None = 0, whole: bool = False
+    ) -> list[JobView]:
         """Make views; a list looks below a job only where the job itself is at its end.
 
         Below others at most `walk_max` descendants are looked at, None: however many.
@@ -177,7 +180,17 @@ class Queries:
         ]  # fmt: skip
         below = self._below(looked_at)
         seen = {row.id for row in looked_at}
-        return [view_of(row, below.get(row.id, []) if row.id in seen else None) for row in rows]
+        ended = [row.id for row in looked_at if row.id not in below and _was_open_below(row)]
+        newer = self._read_again(ended, whole=whole)
+        return [
+            view_of(newer.get(row.id, row), below.get(row.id, []) if row.id in seen else None)
+            for row in rows
+        ]
+
+    def _read_again(self, ids: Sequence[str], *, whole: bool) -> Mapping[str, Row[Any]]:
+        """Read jobs below which all ended since, so that their counters say so too."""
+        query = _jobs(whole=whole).where(job.c.id.in_(ids))
+        return {row.id: row for row in self._run(query)} if ids else {}
 
     def _below(self, parents: Sequence[Row[Any]]) -> Mapping[str, list[Below]]:
         """Count the unfinished descendants of these jobs by status, in one statement."""
@@ -227,6 +240,12 @@ def _sum(summed: Any) -> Any:
 def _is_open_below(row: Row[Any]) -> bool:
     """Whether something below may be unfinished; a root's counters, of all runs, know it."""
     return bool(row.open_below if row.parent_id is None else row.children_total)
+
+
+def _was_open_below(row: Row[Any]) -> bool:
+    if row.parent_id is None:
+        return bool(row.open_below)
+    return bool(row.children_finished < row.children_total)
 
 
 def check_limit(limit: Any, most: int) -> None:

@@ -184,6 +184,26 @@ def test_only_what_may_be_unfinished_is_looked_for_below_a_job(
     assert walked == [[open_]]
 
 
+@pytest.mark.parametrize("is_root", [True, False], ids=["root", "below"])
+def test_a_child_that_ends_while_its_parent_is_read_is_counted(
+    records: Records, monkeypatch: pytest.MonkeyPatch, is_root: bool
+) -> None:
+    parent = records.make(under=None if is_root else records.make())
+    records.claim(parent)
+    child = records.make_running(under=parent)
+    records.finish(parent)
+    plain = records.database.rows
+
+    def rows(verb: str, facts: Any) -> list[Any]:
+        if verb == "below":
+            records.finish(child, RAISED)
+        return plain(verb, facts)
+
+    monkeypatch.setattr(records.database, "rows", rows)
+    view = records.view(parent)
+    assert (view.unfinished, view.children.finished, view.children.with_errors) == (0, 1, 1)
+
+
 def test_progress_is_whole_where_a_job_finished_well(records: Records) -> None:
     good, bad = records.make_running(), records.make_running()
     assert records.view(good).progress.percent is None
