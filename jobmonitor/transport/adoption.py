@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jobmonitor.errors import MalformedMessage
-from jobmonitor.transport import envelope, facts
+from jobmonitor.transport import envelope, facts, scripts
 from jobmonitor.transport.fair_queue import FairQueue, ack_arguments
 from jobmonitor.transport.listeners import tell_adopted
 from jobmonitor.transport.quarantine import Quarantine
@@ -70,13 +70,13 @@ def give_away(queue: FairQueue, stock_list: Callable[[int], str]) -> int:
 
 def _give_waiting(queue: FairQueue, consumer: str, stock_list: Callable[[int], str]) -> int:
     ack, given = script("ack"), 0
-    ack.load(queue.client)
+    scripts.load(queue.client)
     while (taken := queue.take(consumer, given + 1)[0]) is not None:
         step = facts.LOWEST_PRIORITY if taken.low else _step_of(taken.payload)
         settled = ack_arguments(consumer, taken.lease, 0, taken.root, taken.low)
         with queue.client.pipeline(transaction=True) as pipe:
             pipe.lpush(stock_list(step), taken.payload.encode("utf-8", "surrogateescape"))
-            pipe.evalsha(ack.sha, 1, queue.base, *settled)
+            pipe.fcall(ack.name, 1, queue.base, *settled)
             pipe.execute()
         given += 1
     queue.leave(consumer)

@@ -13,14 +13,13 @@ from typing import Any
 import redis
 from kombu.exceptions import BatchPublishError
 from kombu.utils.json import dumps
-from redis.exceptions import NoScriptError
 
-from jobmonitor.transport import facts
+from jobmonitor.transport import facts, scripts
 from jobmonitor.transport.fair_queue import publish_arguments
 from jobmonitor.transport.keys import base_of
 from jobmonitor.transport.scripts import script
 
-_LOST = (redis.ConnectionError, redis.TimeoutError, NoScriptError, OSError)
+_LOST = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 
 class DeliveryTag(str):
@@ -105,7 +104,11 @@ class PublishBatch:
             fair = [arguments for name, arguments in commands if name == "fair"]
             try:
                 self._send_fair(fair, again=False)
-            except _LOST:
+            except (*_LOST, redis.ResponseError) as error:
+                if scripts.is_missing(error):
+                    scripts.load(self.channel.fair_client)
+                elif not isinstance(error, _LOST):
+                    raise
                 self._send_fair(fair, again=True)
             self._send_others([command for command in commands if command[0] != "fair"])
         except Exception as error:
@@ -127,9 +130,8 @@ class PublishBatch:
             return
         publish = script("publish")
         with self.channel.fair_client.pipeline(transaction=False) as pipe:
-            pipe.script_load(publish.text)
             for arguments in messages:
-                pipe.evalsha(publish.sha, 1, *_said_again(arguments, again))
+                pipe.fcall(publish.name, 1, *_said_again(arguments, again))
             pipe.execute()
 
     def _send_others(self, commands: list[tuple[str, tuple[Any, ...]]]) -> None:

@@ -18,9 +18,10 @@ from typing import Any
 
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from jobmonitor.errors import MalformedMessage
+from jobmonitor.transport import scripts
 from jobmonitor.transport.envelope import raw_of
 from jobmonitor.transport.fair_queue import Taken, take_arguments, taken_of
 from jobmonitor.transport.keys import base_of
@@ -47,7 +48,7 @@ class Asked:
     leased: bool = False
     at: float = 0.0
     settled: tuple[Lease, ...] = ()
-    script: str | None = None
+    is_wait: bool = False
 
 
 class Taking:
@@ -90,8 +91,8 @@ class Taking:
         elif stock and self._is_stock_next:  # else a busy fair queue would hide them
             self._is_stock_next = False
             keys = self._stock_keys(stock)
-            asked = Asked(None, settled=self._settled_now(), script="pop")
-            self._send(asked, ("EVALSHA", script("pop").sha, len(keys), *keys))
+            asked = Asked(None, settled=self._settled_now())
+            self._send(asked, script("pop").command(*keys))
         else:
             self._untried = deque(q for q in self._untried if q in may_take)
             if not self._untried:
@@ -107,8 +108,8 @@ class Taking:
         )  # fmt: skip
         base = base_of(self.global_keyprefix, queue)
         self._send(
-            Asked(queue, request, leased, time.monotonic(), self._settled_now(), "take"),
-            ("EVALSHA", script("take").sha, 1, base, *arguments),
+            Asked(queue, request, leased, time.monotonic(), self._settled_now()),
+            script("take").command(base, arguments=arguments),
         )
 
     def _wait(self: Any, fair: list[str], stock: list[str], timeout: float | None) -> None:
@@ -118,7 +119,9 @@ class Taking:
             longest = min(longest, max(self._due_in / 1000, _SHORTEST))
         keys = [f"{base_of(self.global_keyprefix, queue)}wake" for queue in fair]
         keys += self._stock_keys(stock)
-        self._send(Asked(None, settled=self._settled_now()), ("BRPOP", *keys, longest))
+        self._send(
+            Asked(None, settled=self._settled_now(), is_wait=True), ("BRPOP", *keys, longest)
+        )
 
     def _stock_keys(self: Any, stock: list[str]) -> list[str]:
         return [
@@ -135,14 +138,10 @@ class Taking:
         self._asked = asked
         self._in_poll = connection = self.client.connection
         self._brpop_sent_at = time.monotonic()
-        ack = script("ack").sha
+        ack = script("ack")
         commands = [
-            (
-                "EVALSHA",
-                ack,
-                1,
-                base_of(self.global_keyprefix, lease.queue),
-                *lease.ack_arguments,
+            ack.command(
+                base_of(self.global_keyprefix, lease.queue), arguments=lease.ack_arguments
             )
             for lease in asked.settled
         ]
@@ -172,19 +171,20 @@ class Taking:
         try:
             for lease in asked.settled:
                 self._read_settled(lease)
-            return self.client.parse_response(self.client.connection, "EVALSHA")
-        except NoScriptError:
-            script(asked.script or "take").load(self.fair_client)
-            self._again(asked)
-            raise Empty() from None
-        except self.connection_errors:
-            self._lost(asked)
+            return self.client.parse_response(self.client.connection, "FCALL")
+        except (ResponseError, *self.connection_errors) as error:
+            if scripts.is_missing(error):
+                scripts.load(self.fair_client)
+                self._again(asked)
+                raise Empty() from None
+            if isinstance(error, self.connection_errors):
+                self._lost(asked)
             raise
 
     def _read_settled(self: Any, lease: Lease) -> None:
         """Drop what is settled; what the server refused stays owed, and the beat pays it."""
         try:
-            self.client.parse_response(self.client.connection, "EVALSHA")
+            self.client.parse_response(self.client.connection, "FCALL")
         except ResponseError:
             logger.debug("the lease of root %s is settled later", lease.root)
         else:
@@ -283,7 +283,7 @@ class Taking:
         if asked is None:
             return
         self._in_poll = None
-        if asked.queue is None and not asked.script and not self._has_come():
+        if asked.is_wait and not self._has_come():
             self.client.connection.disconnect()  # what was settled with it stays owed
             return
         try:

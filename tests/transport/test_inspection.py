@@ -290,6 +290,9 @@ def test_a_look_costs_no_more_where_there_is_more_to_see(yard: Yard, read: str) 
     yard.queue.beat("ann", [], slots=4)
 
     def commands() -> int:
+        return min(commands_once() for _ in range(3))  # others may use this server, too
+
+    def commands_once() -> int:
         yard.client.config_resetstat()
         READS[read](yard.look())
         stats: Any = yard.client.info("commandstats")

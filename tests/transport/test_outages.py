@@ -141,7 +141,7 @@ def test_connections_that_are_killed_all_the_time_make_nothing_run_twice(world: 
 def test_a_lost_reply_makes_nothing_run_twice(world: World, proxy: Between, verb: str) -> None:
     world.serves("behind", f"before-{verb}")
     lost = proxy.lost
-    proxy.lose_reply_of(script(verb).sha.encode())
+    proxy.lose_reply_of(script(verb).name.encode())
     names = tuple(f"lost-{verb}-{number}" for number in range(5))
     for name in names:
         world.publish("nap", name, queue="behind", root_id="lost")
@@ -155,7 +155,7 @@ def test_a_message_whose_reply_never_comes_runs_elsewhere(
     """The worker believes to be asking still; its own beats do not name what it never got."""
     world.serves("behind", "silent-before")
     lost = proxy.lost
-    proxy.lose_reply_of(script("take").sha.encode(), silently=True)
+    proxy.lose_reply_of(script("take").name.encode(), silently=True)
     world.publish("nap", "silent", queue="behind")
     eventually(lambda: proxy.lost > lost, within=20, says="a reply is left out")
     world.take_over(workers["other"], "behind")

@@ -11,12 +11,12 @@ from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import BatchPublishError, OperationalError
 
-from jobmonitor.transport.scripts import script
+from jobmonitor.transport.scripts import library, script
 from tests.transport.between import Between, between
 from tests.transport.conversation import Conversation, Listener, size, take, take_all
 
 AT_ONCE = {"max_retries": 3, "interval_start": 0, "interval_step": 0}
-PUBLISH = script("publish").sha.encode()
+PUBLISH = script("publish").name.encode()
 
 
 def publish(connection: Connection, queue: Queue, body: Any, **options: Any) -> None:
@@ -220,14 +220,14 @@ def say(producer: Producer, queue: Queue, body: Any, root: str = "root") -> None
     )
 
 
-# -- a server that was restarted or flushed has no scripts -------------------------------------
+# -- a server that was restarted or flushed has no verbs ---------------------------------------
 
 
-def test_every_verb_finds_a_server_that_has_forgotten_the_scripts(
+def test_every_verb_finds_a_server_that_has_forgotten_the_verbs(
     fair_talk: Conversation,
 ) -> None:
     fair = fair_talk.connect().default_channel.fair_queue(fair_talk.queue().name)
-    forget = fair_talk.redis.script_flush
+    forget = fair_talk.redis.function_flush
     for number in range(1, 4):
         forget()
         assert fair.publish("x", id=f"p-{number}", producer="p", number=number, root="r")
@@ -249,21 +249,34 @@ def test_every_verb_finds_a_server_that_has_forgotten_the_scripts(
     assert fair.purge() == 2
 
 
+def test_verbs_of_another_release_stay_beside_ours(fair_talk: Conversation) -> None:
+    fair = fair_talk.connect().default_channel.fair_queue(fair_talk.queue().name)
+    theirs = library().replace(script("take").name[:-4], "fair_0123_")
+    fair_talk.redis.function_load(
+        theirs.replace("name=" + script("take").name[:-5], "name=fair_0123")
+    )
+    assert fair.publish("x", id="p-1", producer="p", number=1, root="r")
+    assert fair_talk.redis.fcall("fair_0123_purge", 1, fair.base, 1)[0] == 1
+    assert fair.publish("x", id="p-2", producer="p", number=2, root="r")
+    fair_talk.redis.function_delete("fair_0123")
+    assert fair.purge() == 1
+
+
 @pytest.mark.parametrize("state", ["asking", "waiting"])
-def test_a_consumer_goes_on_when_the_scripts_are_forgotten(
+def test_a_consumer_goes_on_when_the_verbs_are_forgotten(
     fair_talk: Conversation, state: str
 ) -> None:
     queue = fair_talk.queue()
     listener = Listener(fair_talk, queue)
     if state == "waiting":
         listener.listen()
-    fair_talk.redis.script_flush()
+    fair_talk.redis.function_flush()
     producer = Producer(fair_talk.connect())
     with producer.batch():
         say(producer, queue, 1)
-    fair_talk.redis.script_flush()
+    fair_talk.redis.function_flush()
     assert listener.hears(1) == [1]
-    fair_talk.redis.script_flush()
+    fair_talk.redis.function_flush()
     fair_talk.say(queue, 2)
     message = take(fair_talk, queue) if state == "asking" else None
     if message is not None:

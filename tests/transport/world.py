@@ -91,7 +91,7 @@ class World:
                         root=f"copy-{number}", again=False, low=False, step=0, weight=None,
                         due=due,
                     )  # fmt: skip
-                    pipe.evalsha(verb.sha, 1, self.key(queue, ""), *arguments)
+                    pipe.fcall(verb.name, 1, self.key(queue, ""), *arguments)
                 pipe.execute()
 
     def take_over(self, worker: Worker, queue: str) -> None:

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Say that a consumer lives, how much it runs at once and what it holds; give back what nobody holds any more.
 --
 -- A lease that a live consumer does not hold goes back at its second beat without it: the reply
@@ -12,14 +11,11 @@
 --         leases held
 -- returns the leases among those held that are not out (any more) for this consumer
 -- O(leases of this consumer + log consumers), a pass at most 100 leases more.
--- {order}
--- {leases}
-local now, consumer = clock(ARGV[1]), ARGV[2]
-local LOST_AFTER, PASS_EVERY = tonumber(ARGV[3]), tonumber(ARGV[4])
-local SUSPECTS, AT_ONCE = base .. 'suspects', 100
-local returned = 0
 
-local function reconcile(held)
+local AT_ONCE = 100
+local now, consumer, lost_after, pass_every, returned
+
+local function reconcile(held, ids)
     local mine, out = leases_of(consumer), {}
     local missed = {}
     for id in string.gmatch(redis.call('HGET', mine, 'missed') or '', '%d+') do missed[id] = true end
@@ -40,8 +36,8 @@ local function reconcile(held)
         redis.call('HDEL', mine, 'missed')
     end
     local lost = {}
-    for index = 6, #ARGV do
-        if not out[ARGV[index]] then lost[#lost + 1] = ARGV[index] end
+    for _, id in ipairs(ids) do
+        if not out[id] then lost[#lost + 1] = id end
     end
     return lost
 end
@@ -57,46 +53,54 @@ local function recover(lost)
     if next(ids) == nil then forget_consumer(lost) end
 end
 
-local function drop_suspects_that_beat()
-    local suspects = redis.call('HGETALL', SUSPECTS)
+local function drop_suspects_that_beat(key_of_suspects)
+    local suspects = redis.call('HGETALL', key_of_suspects)
     for index = 1, #suspects, 2 do
         local beat = redis.call('ZSCORE', base .. 'cons', suspects[index])
         if tonumber(beat) ~= tonumber(suspects[index + 1]) then
-            redis.call('HDEL', SUSPECTS, suspects[index])
+            redis.call('HDEL', key_of_suspects, suspects[index])
         end
     end
 end
 
 local function pass()
+    local suspects = base .. 'suspects'
     local last = tonumber(redis.call('HGET', base .. 'meta', 'last_pass'))
-    if last and now >= last and now - last < PASS_EVERY then return end
+    if last and now >= last and now - last < pass_every then return end
     redis.call('HSET', base .. 'meta', 'last_pass', now)
-    if not last or now < last or now - last > 3 * PASS_EVERY then
-        redis.call('HSET', base .. 'meta', 'grace', now + LOST_AFTER)
-        redis.call('DEL', SUSPECTS)
+    if not last or now < last or now - last > 3 * pass_every then
+        redis.call('HSET', base .. 'meta', 'grace', now + lost_after)
+        redis.call('DEL', suspects)
         return
     end
     if now < tonumber(redis.call('HGET', base .. 'meta', 'grace')) then return end
-    drop_suspects_that_beat()
+    drop_suspects_that_beat(suspects)
     local silent = redis.call(
-        'ZRANGEBYSCORE', base .. 'cons', '-inf', '(' .. string.format('%.17g', now - LOST_AFTER),
+        'ZRANGEBYSCORE', base .. 'cons', '-inf', '(' .. string.format('%.17g', now - lost_after),
         'WITHSCORES', 'LIMIT', 0, AT_ONCE
     )
     for index = 1, #silent, 2 do
-        if redis.call('HEXISTS', SUSPECTS, silent[index]) == 1 then
+        if redis.call('HEXISTS', suspects, silent[index]) == 1 then
             recover(silent[index])
         else
-            redis.call('HSET', SUSPECTS, silent[index], silent[index + 1])
+            redis.call('HSET', suspects, silent[index], silent[index + 1])
         end
     end
 end
 
-local held = {}
-for index = 6, #ARGV do held[ARGV[index]] = true end
-redis.call('ZADD', base .. 'cons', now, consumer)
-has_slots(consumer, tonumber(ARGV[5]))
-local lost = reconcile(held)
-pass()
-wake(returned)
-save()
-return lost
+verb('beat', {'allow-oom'}, function(ARGV)
+    now, consumer, returned = clock(ARGV[1]), ARGV[2], 0
+    lost_after, pass_every = tonumber(ARGV[3]), tonumber(ARGV[4])
+    local held, ids = {}, {}
+    for index = 6, #ARGV do
+        held[ARGV[index]] = true
+        ids[#ids + 1] = ARGV[index]
+    end
+    redis.call('ZADD', base .. 'cons', now, consumer)
+    has_slots(consumer, tonumber(ARGV[5]))
+    local lost = reconcile(held, ids)
+    pass()
+    wake(returned)
+    save()
+    return lost
+end)

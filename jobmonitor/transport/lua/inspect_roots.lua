@@ -1,4 +1,3 @@
-#!lua flags=no-writes
 -- Read how roots of a queue stand: the first in the order, and others that run or are held.
 --
 -- KEYS[1] base
@@ -8,11 +7,9 @@
 --         where it is held, its weight, its position from 1 on or 0, ms when the message was
 --         published that is next, or ''
 -- O(roots asked for x log roots).
--- {order}
--- {leases}
-local now, limit = clock(ARGV[1]), tonumber(ARGV[2])
+
 local SIDES = {{NORMAL, 'fresh'}, {NORMAL, 'ring'}, {LOW, 'fresh'}, {LOW, 'ring'}}
-local names, seen = {}, {}
+local limit, names, seen
 
 local function add(root)
     if seen[root] then return false end
@@ -64,18 +61,22 @@ local function published(root)
     return at and string.format('%.0f', at) or ''
 end
 
-for index = 3, #ARGV do add(ARGV[index]) end
-if #ARGV < 3 then
-    add_first_in_order()
-    add_others()
-end
-local found = {string.format('%.17g', now)}
-for _, root in ipairs(names) do
-    local facts = {
-        root, length_of(NORMAL, root), length_of(LOW, root),
-        running(NORMAL, root) + running(LOW, root), is_held(root) and 1 or 0,
-        redis.call('HGET', base .. 'weights', root) or '1', position_of(root), published(root),
-    }
-    for _, fact in ipairs(facts) do found[#found + 1] = fact end
-end
-return found
+verb('inspect_roots', {'no-writes'}, function(ARGV)
+    local now = clock(ARGV[1])
+    limit, names, seen = tonumber(ARGV[2]), {}, {}
+    for index = 3, #ARGV do add(ARGV[index]) end
+    if #ARGV < 3 then
+        add_first_in_order()
+        add_others()
+    end
+    local found = {string.format('%.17g', now)}
+    for _, root in ipairs(names) do
+        local facts = {
+            root, length_of(NORMAL, root), length_of(LOW, root),
+            running(NORMAL, root) + running(LOW, root), is_held(root) and 1 or 0,
+            redis.call('HGET', base .. 'weights', root) or '1', position_of(root), published(root),
+        }
+        for _, fact in ipairs(facts) do found[#found + 1] = fact end
+    end
+    return found
+end)

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Say what is to become of messages of a root when they are next: it costs no delivery.
 --
 -- KEYS[1] base
@@ -6,17 +5,18 @@
 --         more), or a number: copies of that dispatch and of earlier ones are dropped
 -- returns 1, or 0 where nothing of the root waits
 -- O(jobs).
--- {order}
-local root = ARGV[1]
-if not first_list(NORMAL, root) and not first_list(LOW, root) then return 0 end
-local marks = base .. 'marks:' .. root
-for index = 2, #ARGV, 2 do
-    if ARGV[index + 1] == 'normal' then
-        if redis.call('HGET', marks, ARGV[index]) == 'low' then redis.call('HDEL', marks, ARGV[index]) end
-    else
-        redis.call('HSET', marks, ARGV[index], ARGV[index + 1])
-        add_trait(MARKED)
+verb('mark', {'allow-oom'}, function(ARGV)
+    local root = ARGV[1]
+    if not first_list(NORMAL, root) and not first_list(LOW, root) then return 0 end
+    local marks = base .. 'marks:' .. root
+    for index = 2, #ARGV, 2 do
+        if ARGV[index + 1] == 'normal' then
+            if redis.call('HGET', marks, ARGV[index]) == 'low' then redis.call('HDEL', marks, ARGV[index]) end
+        else
+            redis.call('HSET', marks, ARGV[index], ARGV[index + 1])
+            add_trait(MARKED)
+        end
     end
-end
-save()
-return 1
+    save()
+    return 1
+end)

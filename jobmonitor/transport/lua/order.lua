@@ -1,13 +1,12 @@
--- What every verb begins with: the fair order of the roots of one queue.
+-- What the verbs share: the fair order of the roots of one queue.
 --
 -- Start-time fair queueing (Goyal, Vin, Cheng 1996, section 3) over roots, charged in execution
 -- time: the root with the smallest tag is next, its tag grows by time / weight. New roots wait
 -- in `fresh`, first come first served; those already served keep a floor of the capacity.
 --
--- KEYS[1] is the base of all keys of the queue; they share a hash tag. The names of the keys,
--- what they hold and for how long: keys.py. Times are milliseconds.
+-- The keys of a queue begin with `base` and share a hash tag. Their names, what they hold and for
+-- how long: keys.py. Times are milliseconds.
 
-local base = KEYS[1]
 local NORMAL, LOW = '', 'low:'
 local GUESS, MAX_GUESS, LEAST, NEWEST = 100, 60000, 1, 0.3
 
@@ -22,7 +21,6 @@ end
 -- The low class stands apart: mostly nothing of it is needed, and each field costs microseconds.
 local FIELDS = {'order', 'inflight', 'traits', 'v', 'ring_clock', 'fresh_clock', 'waiting'}
 local LOW_FIELDS = {'low:v', 'low:ring_clock', 'low:fresh_clock', 'low:waiting'}
-local meta, changed = {}, {}
 
 local function read(fields)
     local values = redis.call('HMGET', base .. 'meta', unpack(fields))

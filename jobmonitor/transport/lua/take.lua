@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Take the next message in the fair order and lease it, in one step.
 --
 -- A low root is looked at when no normal one waits, more slots are free than the reserve, and no
@@ -16,13 +15,9 @@
 --         the ms that were charged for it
 -- O(log roots), and O(log due) for each of at most 100 messages that have become due, O(1) for
 -- each of at most 100 that are dropped or moved.
--- {order}
--- {leases}
--- {classes}
-local now, consumer, request, floor = clock(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
-local is_new = consumer ~= ''
-local CALM, PATIENCE, LONGEST_LOW = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+
 local AT_ONCE = 100
+local now, consumer, request, is_new, floor, reserve, calm, patience, longest_low
 
 local function answer(id, lease, element)
     local _, deliveries, _, rest = header_of(element)
@@ -70,7 +65,7 @@ end
 
 local function side_of(class)
     if redis.call('EXISTS', key(class, 'fresh')) == 0 then return 'ring' end
-    if floor == 0 or redis.call('EXISTS', key(class, 'ring')) == 0 then return 'fresh' end
+    if tonumber(floor) == 0 or redis.call('EXISTS', key(class, 'ring')) == 0 then return 'fresh' end
     return get(class .. 'ring_clock') < get(class .. 'fresh_clock') and 'ring' or 'fresh'
 end
 
@@ -153,11 +148,11 @@ local function dispatch(class)
     count_waiting(class, -1)
     local task = task_of(element)
     local lease = {
-        class = class, root = root, side = side, floor = ARGV[4], task = task,
+        class = class, root = root, side = side, floor = floor, task = task,
         charged = guess(task), served = 0, weight = weight_of(root),
     }
     local tag = start_of(class, root, side, score) + lease.charged / tonumber(lease.weight)
-    add_to_clock(class, side, floor, lease.charged)
+    add_to_clock(class, side, tonumber(floor), lease.charged)
     local id = consumer ~= '' and record(lease, element) or '0'
     redis.call('LTRIM', list, 1, -1)  -- once it is leased: an error undoes no write
     if class == LOW then note_since(root) end
@@ -170,7 +165,7 @@ local function dispatch(class)
     else
         redis.call('ZADD', key(class, 'ring'), tag, root)
     end
-    if class == NORMAL and now - string.match(element, '^%d+') > PATIENCE then
+    if class == NORMAL and now - string.match(element, '^%d+') > patience then
         meta.normal_waited, changed.normal_waited = string.format('%.17g', now), true
     end
     return answer(id, lease, element)
@@ -179,8 +174,8 @@ end
 -- the low class ---------------------------------------------------------------------------------
 
 local function promote()
-    if not LONGEST_LOW or not has(WITH_LOW) then return end
-    local before = string.format('%.17g', now - LONGEST_LOW)
+    if not longest_low or not has(WITH_LOW) then return end
+    local before = string.format('%.17g', now - longest_low)
     local first = redis.call('ZRANGEBYSCORE', base .. 'since', '-inf', before, 'LIMIT', 0, 1)
     if first[1] then move(first[1], LOW, NORMAL, AT_ONCE) end
 end
@@ -189,9 +184,9 @@ end
 local function is_reserved()
     local values = redis.call('HMGET', base .. 'meta', 'capacity', 'normal_waited')
     local slots = tonumber(values[1]) or 0
-    local reserve = tonumber(ARGV[5]) or (slots == 1 and 0 or math.ceil(slots / 8))
-    local calm_in = CALM - (now - (tonumber(values[2]) or -CALM))
-    return slots > 0 and slots - get('inflight') <= reserve, calm_in
+    local kept_free = tonumber(reserve) or (slots == 1 and 0 or math.ceil(slots / 8))
+    local calm_in = calm - (now - (tonumber(values[2]) or -calm))
+    return slots > 0 and slots - get('inflight') <= kept_free, calm_in
 end
 
 local function dispatch_low()
@@ -212,18 +207,23 @@ local function next_look(calm_in)
     return math.min(calm_in, due_in)
 end
 
-local before = consumer ~= '' and repeated()
-if before then return before end
-release_due()
-if has(PAUSED) then
+verb('take', {'allow-oom'}, function(ARGV)
+    now, consumer, request, floor = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+    reserve, calm, patience = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+    longest_low, is_new = tonumber(ARGV[8]), consumer ~= ''
+    local before = consumer ~= '' and repeated()
+    if before then return before end
+    release_due()
+    if has(PAUSED) then
+        save()
+        return {'-1'}
+    end
+    trim(NORMAL)
+    trim(LOW)
+    promote()
+    local taken, calm_in = dispatch(NORMAL), -1
+    if not taken then taken, calm_in = dispatch_low() end
+    settle_idle()
     save()
-    return {'-1'}
-end
-trim(NORMAL)
-trim(LOW)
-promote()
-local taken, calm_in = dispatch(NORMAL), -1
-if not taken then taken, calm_in = dispatch_low() end
-settle_idle()
-save()
-return taken or {string.format('%.17g', next_look(calm_in))}
+    return taken or {string.format('%.17g', next_look(calm_in))}
+end)

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from jobmonitor.transport.fair_queue import publish_arguments
-from jobmonitor.transport.scripts import script
+from jobmonitor.transport.scripts import load, script
 from tests.benchmarks.fair.settings import JOBS, ROUNDS, WAITING, Row, say
 from tests.benchmarks.fair.world import BASE, Arena, World, until
 
@@ -181,12 +181,12 @@ class _Copies:
         self._ids = (message["headers"]["id"], str(message["properties"]["delivery_tag"]))
         self._producer, self._number = uuid.uuid4().hex, 0
         arena.client.flushdb()
+        load(arena.client)
 
     def publish(self, roots: list[str]) -> int:
         """Publish one for each of these roots; the bytes of the messages."""
         length = 0
         with self._arena.client.pipeline(transaction=False) as pipe:
-            pipe.script_load(script("publish").text)
             for root in roots:
                 self._number += 1
                 id = f"{self._producer}-{self._number}"
@@ -198,7 +198,7 @@ class _Copies:
                         text, id=id, producer=self._producer, number=self._number, root=root,
                         again=False, low=False, step=0, weight=None, due=None,
                     )  # fmt: skip
-                    pipe.evalsha(script("publish").sha, 1, BASE, *arguments)
+                    pipe.fcall(script("publish").name, 1, BASE, *arguments)
                 else:
                     pipe.lpush("celery", text)
             pipe.execute()

@@ -74,14 +74,14 @@ def drain(url: str, consumer: str, starts: float, seconds: float) -> int:
                 for _ in range(_AT_ONCE):
                     request += 1
                     arguments = take_arguments(consumer, request, 0.05, LowGate())
-                    pipe.evalsha(script("take").sha, 1, base, *arguments)
+                    pipe.fcall(script("take").name, 1, base, *arguments)
                 replies = [taken_of(reply)[0] for reply in pipe.execute()]
                 taken = [one for one in replies if one is not None]
                 if not taken:
                     raise RuntimeError("the backlog did not last: more BENCH_WAITING")
                 for one in taken:
                     arguments = ack_arguments(consumer, one.lease, 10.0, one.root, one.low)
-                    pipe.evalsha(script("ack").sha, 1, base, *arguments)
+                    pipe.fcall(script("ack").name, 1, base, *arguments)
                 pipe.execute()
             done += len(taken)
     return done

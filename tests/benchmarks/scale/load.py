@@ -49,7 +49,7 @@ class Publisher:
                         text, id=self._id, producer=self._producer, number=self._number,
                         root=root, again=False, low=False, step=0, weight=None, due=None,
                     )  # fmt: skip
-                    pipe.evalsha(script("publish").sha, 1, self.queue.base, *arguments)
+                    pipe.fcall(script("publish").name, 1, self.queue.base, *arguments)
                 pipe.execute()
         return length
 

@@ -12,7 +12,7 @@ import psutil
 import redis
 
 from jobmonitor.embedded import RedisServer
-from jobmonitor.transport.scripts import script
+from jobmonitor.transport.scripts import load, script
 
 VERBS = ("take", "ack", "publish", "beat")
 _MOST_ENTRIES = 1_000_000
@@ -27,8 +27,7 @@ class Measured:
         self.client = redis.Redis.from_url(url)
         self.client.config_set("auto-aof-rewrite-percentage", 0)
         self.client.config_set("slowlog-max-len", _MOST_ENTRIES)
-        for verb in VERBS:
-            script(verb).load(self.client)
+        load(self.client)
 
     def processor(self) -> float:
         """Seconds of processor so far."""
@@ -52,12 +51,12 @@ class Measured:
 
     def noted(self) -> dict[str, list[int]]:
         """The microseconds of each call of a verb since then."""
-        names = {script(verb).sha.encode(): verb for verb in VERBS}
+        names = {script(verb).name.encode(): verb for verb in VERBS}
         found: dict[str, list[int]] = {verb: [] for verb in VERBS}
         entries: Any = self.client.slowlog_get(-1)
         for entry in entries:
             words = entry["command"].split(b" ", 2)
-            if words[0].upper() == b"EVALSHA" and words[1] in names:
+            if words[0].upper() == b"FCALL" and words[1] in names:
                 found[names[words[1]]].append(int(entry["duration"]))
         return found
 
