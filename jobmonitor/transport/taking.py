@@ -260,12 +260,13 @@ class Taking:
     def settles_later(self: Any) -> bool:
         """Whether an ack may go with the next question: one is about to be asked.
 
-        So it is in a worker's event loop while it consumes, and nothing is under way.
+        So it is in a worker's event loop while it consumes, unless it waits for a token.
         """
+        is_waiting = self._in_poll is not None and (self._asked is None or self._asked.is_wait)
         return (
             self.connection is not None
             and self.connection.is_in_event_loop
-            and self._in_poll is None
+            and not is_waiting
             and bool(self._consumers)
             and self._asks_from == get_ident()
         )
