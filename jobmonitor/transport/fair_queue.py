@@ -1,7 +1,7 @@
 """One queue in fair order on a Redis server: a typed method for each verb.
 
 Runs in: producers and consumers; it knows neither kombu nor Celery. Times are milliseconds.
-Every verb is one script: it happens as a whole or not at all.
+Every verb is one function of the server: it happens as a whole or not at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fair order of one queue in pure Python: what the Lua scripts are held equal to.
+"""The fair order of one queue in pure Python: what the Lua verbs are held equal to.
 
 Runs in: tests, simulations and forecasts; it needs no server. Start-time fair queueing (Goyal,
 Vin, Cheng 1996, section 3) over roots, charged in execution time, with a queue of new roots

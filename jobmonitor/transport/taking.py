@@ -1,7 +1,7 @@
 """How a channel takes messages: take until nothing is left, then wait for a hint, then take.
 
 Runs in: consumers, in kombu's poller. Stock kombu blocks in BRPOP, which removes a message
-before anybody holds it. Here a script takes and leases in one step, and what is blocked on is
+before anybody holds it. Here one verb takes and leases in one step, and what is blocked on is
 a token: a hint that a look is worth it, of which any may be lost.
 """
 

@@ -1,4 +1,5 @@
--- Say that a consumer lives, how much it runs at once and what it holds; give back what nobody holds any more.
+-- Say that a consumer lives, how much it runs at once and what it holds; give back what nobody
+-- holds any more.
 --
 -- A lease that a live consumer does not hold goes back at its second beat without it: the reply
 -- of its take was lost. The leases of a consumer without a beat for `lost_after` go back when
@@ -18,7 +19,8 @@ local now, consumer, lost_after, pass_every, returned
 local function reconcile(held, ids)
     local mine, out = leases_of(consumer), {}
     local missed = {}
-    for id in string.gmatch(redis.call('HGET', mine, 'missed') or '', '%d+') do missed[id] = true end
+    local before = redis.call('HGET', mine, 'missed') or ''
+    for id in string.gmatch(before, '%d+') do missed[id] = true end
     local missing = {}
     for _, number in ipairs(lease_ids(consumer)) do
         local id = string.format('%.0f', number)

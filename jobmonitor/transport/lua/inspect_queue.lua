@@ -24,13 +24,15 @@ local function count(name) return redis.call('ZCARD', base .. name) end
 
 verb('inspect_queue', {'no-writes'}, function(ARGV)
     local now, looked_at = clock(ARGV[1]), tonumber(ARGV[2])
-    local oldest = older(oldest_of(NORMAL, 'fresh', looked_at), oldest_of(NORMAL, 'ring', looked_at))
+    local fresh, ring = oldest_of(NORMAL, 'fresh', looked_at), oldest_of(NORMAL, 'ring', looked_at)
     local low = redis.call('ZRANGE', base .. 'since', 0, 0, 'WITHSCORES')
-    oldest = older(oldest, tonumber(low[2]))
-    local more = redis.call('HMGET', base .. 'meta', 'held', 'capacity', 'normal_waited', 'paused_at')
+    local oldest = older(older(fresh, ring), tonumber(low[2]))
+    local more = redis.call(
+        'HMGET', base .. 'meta', 'held', 'capacity', 'normal_waited', 'paused_at'
+    )
     return {
-        string.format('%.17g', now), get('waiting'), get('low:waiting'), get('inflight'), count('due'),
-        more[1] or 0, count('quarantined'), count('ring') + count('fresh'),
+        string.format('%.17g', now), get('waiting'), get('low:waiting'), get('inflight'),
+        count('due'), more[1] or 0, count('quarantined'), count('ring') + count('fresh'),
         count('low:ring') + count('low:fresh'), more[2] or 0, more[3] or '', more[4] or '',
         oldest and string.format('%.0f', oldest) or '',
     }

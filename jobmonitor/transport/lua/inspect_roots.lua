@@ -21,7 +21,9 @@ end
 local function add_first_in_order()
     local left = limit
     for _, side in ipairs(SIDES) do
-        for _, root in ipairs(left > 0 and redis.call('ZRANGE', key(side[1], side[2]), 0, left - 1) or {}) do
+        local place = key(side[1], side[2])
+        local first = left > 0 and redis.call('ZRANGE', place, 0, left - 1) or {}
+        for _, root in ipairs(first) do
             if add(root) then left = left - 1 end
         end
     end

@@ -56,7 +56,8 @@ local function leases_of(consumer) return base .. 'c:' .. consumer end
 local function facts_text(lease)
     local class = lease.class == LOW and 'low' or 'normal'
     return string.format('%.17g %.17g', lease.charged, lease.served) .. ' ' .. lease.weight .. ' '
-        .. lease.floor .. ' ' .. lease.side .. ' ' .. class .. ' ' .. #lease.task .. ' ' .. lease.task .. lease.root
+        .. lease.floor .. ' ' .. lease.side .. ' ' .. class .. ' '
+        .. #lease.task .. ' ' .. lease.task .. lease.root
 end
 
 local function read_lease(consumer, id)
@@ -95,7 +96,9 @@ local function count_served(now, lease, ms)
         redis.call('HSET', minute, 'total', total, field, tonumber(found[4]) + ms)
     elseif roots < COUNTED_ROOTS then
         local weights = (tonumber(found[2]) or 0) + tonumber(lease.weight)
-        redis.call('HSET', minute, 'total', total, 'weights', weights, 'roots', roots + 1, field, ms)
+        redis.call(
+            'HSET', minute, 'total', total, 'weights', weights, 'roots', roots + 1, field, ms
+        )
     else
         redis.call('HSET', minute, 'total', total)
     end

@@ -11,7 +11,8 @@ verb('mark', {'allow-oom'}, function(ARGV)
     local marks = base .. 'marks:' .. root
     for index = 2, #ARGV, 2 do
         if ARGV[index + 1] == 'normal' then
-            if redis.call('HGET', marks, ARGV[index]) == 'low' then redis.call('HDEL', marks, ARGV[index]) end
+            local before = redis.call('HGET', marks, ARGV[index])
+            if before == 'low' then redis.call('HDEL', marks, ARGV[index]) end
         else
             redis.call('HSET', marks, ARGV[index], ARGV[index + 1])
             add_trait(MARKED)

@@ -125,7 +125,8 @@ end
 local function next_lease()
     local number = redis.call('HINCRBY', base .. 'meta', 'lease_seq', 1)
     if number == 1 then
-        number = redis.call('HINCRBY', base .. 'meta', 'lease_seq', string.format('%.0f', math.floor(now * 1000)))
+        local clock_us = string.format('%.0f', math.floor(now * 1000))
+        number = redis.call('HINCRBY', base .. 'meta', 'lease_seq', clock_us)
     end
     return string.format('%.0f', number)
 end
