@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from jobmonitor.transport.scripts import script
 from tests.transport.world import World
 from tests.waiting import eventually
 
@@ -45,6 +46,22 @@ def test_a_worker_takes_what_its_prefetch_allows_and_without_prefetch_what_it_ru
     world.check(queue, once=names)
     assert worker.stop() == 0
     capacity_is(world, queue, 0)
+
+
+def test_a_lease_ends_in_the_same_write_as_the_next_take_while_more_waits(world: World) -> None:
+    for number in range(100):
+        world.publish("nap", f"same-{number}", 0.0, queue="same")
+    verbs = {script(verb).name: verb for verb in ("take", "ack")}
+    asked_by: dict[str, list[str]] = {"take": [], "ack": []}
+    with world.redis.monitor() as heard:
+        world.start("same", concurrency=2)
+        while len(asked_by["ack"]) < 100:
+            said = heard.next_command()
+            words = said["command"].split()
+            if words[0] == "FCALL" and words[1] in verbs and words[3] == world.key("same", ""):
+                asked_by[verbs[words[1]]].append(said["client_port"])
+    takes = set(asked_by["take"])
+    assert sum(port in takes for port in asked_by["ack"]) > 95
 
 
 def test_a_queue_that_a_worker_is_told_to_leave_and_to_take_again(world: World) -> None:
