@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,11 +13,13 @@ from pathlib import Path
 
 import psutil
 
+from tests.preloaded import IMPORTS, REPOSITORY, Forked, die_with_parent
 from tests.waiting import eventually
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-IMPORTS = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
-_PR_SET_PDEATHSIG = 1
+__all__ = ["REPOSITORY", "Worker", "die_with_parent", "workers"]
+
+#: what Python reads when it starts, and Celery when it is imported
+_READ_EARLY = ("PYTHON", "REMAP_SIGTERM")
 
 
 class Worker:
@@ -40,25 +41,28 @@ class Worker:
         self._log = directory / f"{self.name}.log"
         self._concurrency = concurrency
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._began = 0
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self, *, wait: bool = True) -> Worker:
         """Start, and wait until it consumes."""
-        command = [
-            sys.executable, "-m", "celery", "-A", self._app, "worker",
+        words = [
+            "-A", self._app, "worker",
             "-n", f"{self.name}@test", "-c", str(self._concurrency), "-l", "INFO",
             "--without-gossip", "--without-mingle", *self._options,
         ]  # fmt: skip
         self._began = len(self.log)
         environment = {**os.environ, "PYTHONPATH": IMPORTS, **self._environment}
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=environment, cwd=REPOSITORY,
-                preexec_fn=die_with_parent,
-            )  # fmt: skip
+            if self._needs_its_own_imports:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "celery", *words], stdout=log, stderr=log,
+                    env=environment, cwd=REPOSITORY, preexec_fn=die_with_parent,
+                )  # fmt: skip
+            else:
+                self._process = Forked(words, environment, log)
         if wait:
             eventually(self._is_ready, within=30, says=f"worker {self.name} is ready")
         return self
@@ -111,6 +115,12 @@ class Worker:
         """Everything it has written, over all its starts."""
         return self._log.read_text("utf-8", "replace") if self._log.exists() else ""
 
+    @property
+    def _needs_its_own_imports(self) -> bool:
+        """Gevent patches before all else; some variables are read at an import only."""
+        early = any(name.startswith(_READ_EARLY) for name in self._environment)
+        return early or any("gevent" in option for option in self._options)
+
     def _is_ready(self) -> bool:
         if not self.alive:
             raise AssertionError(f"worker {self.name} ended:\n{self.log[-4000:]}")
@@ -130,8 +140,3 @@ def workers(*started: Worker) -> Iterator[tuple[Worker, ...]]:
         for worker in started:
             if worker.alive:
                 worker.kill()
-
-
-def die_with_parent() -> None:
-    """Let the kernel kill this process when the one that started it is gone."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
