@@ -34,13 +34,16 @@ class Worker:
         concurrency: int = 2,
         name: str | None = None,
         options: tuple[str, ...] = (),
+        forked: bool = True,
     ) -> None:
+        """Not `forked` it shares no memory with others: for who measures it."""
         self.name = name or f"w{uuid.uuid4().hex[:8]}"
         self._app = app
         self._environment = environment
         self._log = directory / f"{self.name}.log"
         self._concurrency = concurrency
         self._options = options
+        self._forked = forked
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self._began = 0
 
@@ -119,7 +122,8 @@ class Worker:
     def _needs_its_own_imports(self) -> bool:
         """Gevent patches before all else; some variables are read at an import only."""
         early = any(name.startswith(_READ_EARLY) for name in self._environment)
-        return early or any("gevent" in option for option in self._options)
+        gevent = any("gevent" in option for option in self._options)
+        return early or gevent or not self._forked
 
     def _is_ready(self) -> bool:
         if not self.alive:

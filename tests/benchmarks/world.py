@@ -66,7 +66,7 @@ class World:
         """Run one worker of two processes; it does not wait until the worker is ready."""
         one = Worker(
             APP, self.environment(kind), self.directory, concurrency=concurrency,
-            options=("-l", "WARNING"),
+            options=("-l", "WARNING"), forked=False,
         )  # fmt: skip
         one.start(wait=False)
         try:

@@ -79,7 +79,7 @@ class Arena:
         }
         worker = Worker(
             "tests.benchmarks.fair.app", environment, self.directory, concurrency=concurrency,
-            options=("-l", "WARNING", "--without-heartbeat", *options),
+            options=("-l", "WARNING", "--without-heartbeat", *options), forked=False,
         )  # fmt: skip
         self.workers.append(worker.start(wait=False))
 
