@@ -16,7 +16,7 @@ import psutil
 from tests.preloaded import IMPORTS, REPOSITORY, Forked, die_with_parent
 from tests.waiting import eventually
 
-__all__ = ["REPOSITORY", "Worker", "die_with_parent", "workers"]
+__all__ = ["IMPORTS", "REPOSITORY", "Worker", "die_with_parent", "workers"]
 
 #: what Python reads when it starts, and Celery when it is imported
 _READ_EARLY = ("PYTHON", "REMAP_SIGTERM")
