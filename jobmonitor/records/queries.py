@@ -12,9 +12,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, Select, func, null, or_, select, tuple_
+from sqlalchemy import Row, Select, bindparam, func, null, or_, select, tuple_
 
 from jobmonitor.errors import QueryRefused
 from jobmonitor.records.database import Database
@@ -98,7 +99,7 @@ class Queries:
         What may be done to it depends on its unfinished descendants too; with `walk_max` they
         are looked at only where they are fewer, or the job itself is at its end.
         """
-        rows = self._run(_jobs(whole=True).where(job.c.id == storable(job_id)))
+        rows = self._run(_one_job(), wanted=storable(job_id))
         views = self._views(rows, walk_max=walk_max, whole=True)
         return views[0] if views else None
 
@@ -204,11 +205,23 @@ class Queries:
                 counts.setdefault(row.top, []).append(some)
         return counts
 
-    def _run(self, query: Select[Any], *, limit: float | None = None) -> Sequence[Row[Any]]:
+    def _run(
+        self, query: Select[Any], *, limit: float | None = None, **parameters: Any
+    ) -> Sequence[Row[Any]]:
         with self._database.reading(limit=limit) as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, parameters).all()
 
 
+@cache
+def _one_job() -> Select[Any]:
+    """Select the job whose id is the parameter `wanted`.
+
+    Made once, like what it is made of: to make a statement takes longer than to run it.
+    """
+    return _jobs(whole=True).where(job.c.id == bindparam("wanted"))
+
+
+@cache
 def _jobs(*, whole: bool = False) -> Select[Any]:
     """Select jobs with their counters; in a list without what only one job's page shows."""
     count = job_children.c
