@@ -11,7 +11,8 @@
 #   make clean           remove what make installed and the caches, not the data of the demo
 
 PYTHON ?= python3
-PYTEST_WORKERS ?= 2
+# For two cores: tests wait for workers and servers a good part of their time.
+PYTEST_WORKERS ?= 3
 
 BIN := .venv/bin
 UV := $(BIN)/uv --quiet

@@ -46,15 +46,18 @@ if sys.dont_write_bytecode:
 #: The files that take longest, longest first: with one of them at the end, one process of
 #: pytest-xdist would work alone. Measured with --durations.
 LONGEST = (
-    "faults/test_import.py", "faults/test_lost_worker.py", "records/test_life.py",
-    "transport/test_sentinel.py", "transport/test_outages.py", "transport/test_workers.py",
-    "transport/test_order.py", "faults/test_shutdown.py", "acceptance/test_waiting.py",
-    "acceptance/test_origin.py", "acceptance/test_pools.py",
-    "acceptance/test_real_jobs.py", "acceptance/test_origin_operations.py",
-    "acceptance/test_canvas_steering.py", "panel/test_browser_access.py",
-    "panel/test_browser.py", "acceptance/test_verbs.py", "acceptance/test_origin_triggers.py",
+    "records/test_life.py", "transport/test_order.py", "faults/test_import.py",
+    "faults/test_shutdown.py", "faults/test_lost_worker.py", "transport/test_outages.py",
+    "acceptance/test_origin_operations.py", "acceptance/test_real_jobs.py",
+    "acceptance/test_canvas_steering.py", "acceptance/test_origin.py", "panel/test_browser.py",
+    "acceptance/test_pools.py", "acceptance/test_verbs.py", "transport/test_workers.py",
+    "acceptance/test_waiting.py", "panel/test_browser_access.py", "acceptance/test_canvas.py",
+    "transport/test_lag.py", "transport/test_sentinel.py", "acceptance/test_watching.py",
+    "acceptance/test_bulk.py", "transport/test_clocks.py", "acceptance/test_origin_triggers.py",
     "acceptance/test_revoking.py", "faults/test_database.py", "acceptance/test_demo.py",
-    "faults/test_gevent.py", "panel/test_browser_planted.py", "panel/test_browser_pages.py",
+    "faults/test_gevent.py", "transport/test_emptied.py", "transport/test_acl.py",
+    "faults/test_lost_process.py", "panel/test_browser_planted.py",
+    "panel/test_browser_pages.py",
 )  # fmt: skip
 
 
