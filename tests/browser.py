@@ -22,7 +22,11 @@ from jobmonitor.records.users import Users
 from tests.acceptance_fixtures import APP
 from tests.web_server import WebServer
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: the first one has no windows and needs a third of the processor
+NAMES = (
+    "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome",
+    "google-chrome-stable",
+)  # fmt: skip
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
