@@ -16,7 +16,7 @@ import psutil
 from tests.preloaded import IMPORTS, REPOSITORY, Forked, die_with_parent
 from tests.waiting import eventually
 
-__all__ = ["IMPORTS", "REPOSITORY", "Worker", "die_with_parent", "workers"]
+__all__ = ["IMPORTS", "REPOSITORY", "Worker", "die_with_parent", "stop_all", "workers"]
 
 #: what Python reads when it starts, and Celery when it is imported
 _READ_EARLY = ("PYTHON", "REMAP_SIGTERM")
@@ -144,3 +144,10 @@ def workers(*started: Worker) -> Iterator[tuple[Worker, ...]]:
         for worker in started:
             if worker.alive:
                 worker.kill()
+
+
+def stop_all(*running: Worker) -> list[int]:
+    """Ask workers for a warm shutdown at once; their exit codes."""
+    for worker in running:
+        worker.signal(signal.SIGTERM)
+    return [worker.wait(30) for worker in running]

@@ -20,7 +20,7 @@ from celery import Celery
 from tests.acceptance_fixtures import imported_app
 from tests.brokers import redis_of
 from tests.waiting import eventually
-from tests.workers import Worker, workers
+from tests.workers import Worker, stop_all, workers
 
 APP = "tests.acceptance.verbs_app"
 
@@ -192,8 +192,7 @@ def two_workers(
         Worker(f"{APP}:plain", plain, directory, concurrency=6),
     ) as started:
         yield
-        for one in started:
-            one.stop()
+        stop_all(*started)
 
 
 @pytest.fixture(scope="module", params=["redis", "postgres", "none"])

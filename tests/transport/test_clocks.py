@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.transport.world import World
-from tests.workers import IMPORTS
+from tests.workers import IMPORTS, stop_all
 
 HOUR = 3600
 #: Python runs such a file before anything else
@@ -41,4 +41,4 @@ def test_w20_a_worker_whose_clock_is_an_hour_off_gives_back_nobodys_messages(
     world.release(f"{queue}-held")
     world.check(queue, once=(f"{queue}-held", f"{queue}-due"))
     world.check(mine, once=(f"{mine}-first", f"{mine}-due"))
-    assert (right.stop(), wrong.stop()) == (0, 0)
+    assert stop_all(right, wrong) == [0, 0]
