@@ -5,7 +5,7 @@
 #   make bench           what jobmonitor costs against plain Celery; a quarter of an hour
 #   make bench-fair      what the fair order gives and costs beside plain Celery; twenty minutes
 #   make bench-scale     what many roots, messages and consumers cost Redis alone; ten minutes
-#   make browser         chromium without windows, if it is not there; `make test` does it
+#   make browser         chromium, if there is none; `make test` does it
 #   make format, lint    the first four of these: repaired, or only checked
 #   make lock            requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 #   make clean           remove what make installed and the caches, not the data of the demo
@@ -40,17 +40,15 @@ bench-fair: .venv/installed
 bench-scale: .venv/installed
 	$(BIN)/python -m tests.benchmarks.scale
 
-# Debian's chromium without windows, which needs a third of the processor; or else any chromium, from
-# CHROMIUM or the PATH. Without one browser tests are skipped, in CI they fail.
+# Any chromium, from CHROMIUM or the PATH; where there is none Debian's without windows, which needs a
+# third of the processor. Without one browser tests are skipped, in CI they fail.
 browser:
-	@for name in $(CHROMIUM) chromium-headless-shell; do \
+	@for name in $(CHROMIUM) chromium-headless-shell chromium chromium-browser google-chrome; do \
 	    command -v "$$name" > /dev/null && exit; done; \
 	echo "installing chromium for the browser tests"; export DEBIAN_FRONTEND=noninteractive; \
 	install="$(ROOT) apt-get install -y -qq --no-install-recommends"; \
-	{ $(ROOT) apt-get update -qq; $$install chromium-headless-shell; } > /dev/null 2>&1 && exit; \
-	for name in chromium chromium-browser google-chrome; do \
-	    command -v "$$name" > /dev/null && exit; done; \
-	$$install chromium > /dev/null || \
+	$(ROOT) apt-get update -qq && \
+	{ $$install chromium-headless-shell 2> /dev/null || $$install chromium; } > /dev/null || \
 	    echo "no browser, and it could not be installed: apt-get install chromium"
 
 lint: .venv/installed
