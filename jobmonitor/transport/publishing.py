@@ -101,15 +101,7 @@ class PublishBatch:
         if not commands:
             return
         try:
-            fair = [arguments for name, arguments in commands if name == "fair"]
-            try:
-                self._send_fair(fair, again=False)
-            except (*_LOST, redis.ResponseError) as error:
-                if scripts.is_missing(error):
-                    scripts.load(self.channel.fair_client)
-                elif not isinstance(error, _LOST):
-                    raise
-                self._send_fair(fair, again=True)
+            self._send_fair([arguments for name, arguments in commands if name == "fair"])
             self._send_others([command for command in commands if command[0] != "fair"])
         except Exception as error:
             self._failed = error
@@ -125,9 +117,19 @@ class PublishBatch:
         """End it."""
         self._ended = True
 
-    def _send_fair(self, messages: list[tuple[Any, ...]], *, again: bool) -> None:
+    def _send_fair(self, messages: list[tuple[Any, ...]]) -> None:
         if not messages:
             return
+        try:
+            self._pipe_fair(messages, again=False)
+        except (*_LOST, redis.ResponseError) as error:
+            if scripts.is_missing(error):
+                scripts.load(self.channel.fair_client)
+            elif not isinstance(error, _LOST):
+                raise
+            self._pipe_fair(messages, again=True)
+
+    def _pipe_fair(self, messages: list[tuple[Any, ...]], *, again: bool) -> None:
         publish = script("publish")
         with self.channel.fair_client.pipeline(transaction=False) as pipe:
             for arguments in messages:

@@ -19,7 +19,7 @@ from celery.signals import task_rejected, task_unknown
 from kombu.exceptions import DecodeError
 
 from jobmonitor.dispatch import number_of
-from jobmonitor.records.database import Database
+from jobmonitor.records.database import Database, fetch
 from jobmonitor.redaction import cut, storable, words
 from jobmonitor.transport import consumer as transport
 
@@ -62,9 +62,7 @@ def _unknown_task(consumer: Any, drop: Callable[..., Any], *given: Any) -> None:
     facts = _facts(message, "returned", storable(unknown), due_at)
 
     def write() -> Callable[[], Any]:
-        waits = monitor.database.row("handed_back", facts) is not None
-        if not waits and facts["dispatch"] is not None:
-            monitor.database.row("note_taken", facts)  # of a stopped job: a resume publishes
+        if not _waits(monitor.database, facts):
             return message.ack
         logger.warning("message %s goes back for %g s: %s", facts["id"], again, unknown)
         return partial(transport.defer, message, again)
@@ -98,6 +96,15 @@ def _facts(message: Any, event: str, reason: str, due_at: datetime | None) -> di
     headers = message.headers or {}
     facts = {"id": headers.get("id"), "dispatch": number_of(headers), "event": event}
     return facts | {"reason": reason, "due_at": due_at}
+
+
+def _waits(database: Database, facts: dict[str, Any]) -> bool:
+    """Note that a job's message goes back; of a stopped one it does not: a resume publishes."""
+    with database.transaction() as connection:
+        if fetch(connection, "handed_back", facts) or facts["dispatch"] is None:
+            return True
+        fetch(connection, "note_taken", facts)
+        return False
 
 
 def _noted(database: Database, facts: dict[str, Any]) -> None:

@@ -78,7 +78,7 @@ def test_a_force_stop_kills_the_process_and_what_the_job_started(
     assert jobs.wait_for(bystander.id, timeout=10).has_errors is False
     assert job.state not in {"FAILURE", "REVOKED"}
     assert jobs.get(job.id).status == "stopped"
-    assert jobs.resume(job.id)[0].status == "pending"
+    assert jobs.resume(job.id)[0].status in {"pending", "running"}  # it may have begun already
     running(shop, job.id)
     jobs.stop(job.id)
     jobs.force_stop(job.id)

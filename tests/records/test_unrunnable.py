@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -93,6 +94,38 @@ def test_a_message_that_arrives_before_its_publisher_committed_waits_for_it(
             eventually(lambda: _waits_for_a_lock(records))
         assert ended.result(timeout=10).id == job_id
     assert records.row(job_id).error == WHY
+
+
+def test_a_message_that_is_given_back_before_its_publisher_committed_is_that_of_a_pending_job(
+    records: Records,
+) -> None:
+    job_id = records.make()
+    records.operate("stop", job_id)
+    facts = {"id": job_id, "dispatch": 2, "event": "returned", "reason": WHY,
+             "due_at": datetime.now(UTC) + timedelta(seconds=30)}  # fmt: skip
+    with ThreadPoolExecutor(1) as thread, records.database.connection() as publisher:
+        with publisher.transaction():
+            publisher.execute(
+                "UPDATE job SET status = 'pending', dispatch = 2 WHERE id = %s", (job_id,)
+            )
+            returned = thread.submit(records.database.row, "handed_back", facts)
+            eventually(lambda: _waits_for_a_lock(records))
+        assert returned.result(timeout=10).id == job_id
+    assert records.row(job_id).pending_because == "due"
+
+
+def test_a_message_that_is_used_up_before_its_publisher_committed_is_published_again(
+    records: Records,
+) -> None:
+    job_id = records.make()
+    with ThreadPoolExecutor(1) as thread, records.database.connection() as publisher:
+        with publisher.transaction():
+            publisher.execute("UPDATE job SET dispatch = 2 WHERE id = %s", (job_id,))
+            facts = {"id": job_id, "dispatch": 2}
+            noted = thread.submit(records.database.rows, "note_taken", facts)
+            eventually(lambda: _waits_for_a_lock(records))
+        noted.result(timeout=10)
+    assert records.row(job_id).taken_dispatch == 2
 
 
 def _waits_for_a_lock(records: Records) -> bool:
