@@ -180,7 +180,7 @@ class _Copies:
         message = json.loads(self._text)
         self._ids = (message["headers"]["id"], str(message["properties"]["delivery_tag"]))
         self._producer, self._number = uuid.uuid4().hex, 0
-        arena.client.flushdb()
+        arena.client.execute_command("FLUSHDB", "SYNC")
         load(arena.client)
 
     def publish(self, roots: list[str]) -> int:

@@ -35,7 +35,7 @@ def ceiling(server: Measured) -> Iterator[Row]:
     best, row = 0.0, Row("jobs a second of one queue, most")
     share = Row("   share of a processor that the server had then")
     for processes in range(1, PROCESSES + 1):
-        server.client.flushdb()
+        server.empty()
         Publisher(server.url).fill(roots_of(backlog, _ROOTS))
         rate, busy = _rate(server, processes)
         say(f"{processes} processes: {rate:,.0f} jobs/s at {busy:.0%} of a processor")

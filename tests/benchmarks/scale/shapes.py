@@ -36,7 +36,7 @@ def costs(server: Measured) -> Iterator[Row]:
     times = {verb: Row(f"{verb}, us: p50 / p99 / max") for verb in VERBS}
     found: dict[int, float] = {}
     for roots in SHAPES:
-        server.client.flushdb()
+        server.empty()
         publisher = Publisher(server.url)
         length, beyond = _fill(server, publisher, roots)
         own.values[roots], over.values[roots] = f"{length:.0f}", f"{beyond:.1f}"
