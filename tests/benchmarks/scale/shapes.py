@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.benchmarks.fair.trace import percentile
@@ -42,13 +42,14 @@ def costs(server: Measured) -> Iterator[Row]:
         own.values[roots], over.values[roots] = f"{length:.0f}", f"{beyond:.1f}"
         say(f"{roots:,} roots: {beyond:.1f} bytes a message beyond {length:.0f}")
         with _consumers(server.url) as consumers:
-            found[roots] = _processor(server, publisher, consumers)
-            late = [us for taken in server.noted().values() for us in taken]
             before = server.interruptions()
+            found[roots] = _processor(server, publisher, consumers)
+            late = _late(server.noted())
             calls = _calls(server, publisher, consumers)
             cuts.values[roots] = str(server.interruptions() - before)
         spent.values[roots] = f"{found[roots]:.0f}"
-        late += [us for taken in calls.values() for us in taken if us > LONGEST]
+        late += _late(calls)
+        say(f"{roots:,} roots: too slow: {', '.join(late) or 'none'}")
         slow.values[roots], slow.holds = str(len(late)), slow.holds and not late
         for verb, taken in calls.items():
             times[verb].values[roots] = _summary(taken)
@@ -63,6 +64,10 @@ def _flat(found: dict[int, float]) -> Row:
         f"   the same, of {many:,} roots / of ten", f"≤ {FLAT}", ratio <= FLAT,
         {many: f"{ratio:.2f}"},
     )  # fmt: skip
+
+
+def _late(calls: Mapping[str, Sequence[int]]) -> list[str]:
+    return [f"{verb} {us} us" for verb, taken in calls.items() for us in taken if us > LONGEST]
 
 
 def _summary(taken: Sequence[int]) -> str:
