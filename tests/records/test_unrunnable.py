@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from celery.concurrency.prefork import TaskPool
@@ -85,14 +87,11 @@ def _side(records: Records) -> WorkerSide:
 def test_a_message_that_arrives_before_its_publisher_committed_waits_for_it(
     records: Records,
 ) -> None:
-    """What publishes again does so inside its transaction, under the lock of the row."""
     job_id = records.make()
-    with ThreadPoolExecutor(1) as thread, records.database.connection() as publisher:
-        with publisher.transaction():
-            publisher.execute("UPDATE job SET dispatch = 2 WHERE id = %s", (job_id,))
-            ended = thread.submit(Store(records.database).unrunnable, job_id, 2, WHY)
-            eventually(lambda: _waits_for_a_lock(records))
-        assert ended.result(timeout=10).id == job_id
+    ended = _judged_before_the_commit(
+        records, job_id, "dispatch = 2", lambda: records.store.unrunnable(job_id, 2, WHY)
+    )
+    assert ended.id == job_id
     assert records.row(job_id).error == WHY
 
 
@@ -103,14 +102,11 @@ def test_a_message_that_is_given_back_before_its_publisher_committed_is_that_of_
     records.operate("stop", job_id)
     facts = {"id": job_id, "dispatch": 2, "event": "returned", "reason": WHY,
              "due_at": datetime.now(UTC) + timedelta(seconds=30)}  # fmt: skip
-    with ThreadPoolExecutor(1) as thread, records.database.connection() as publisher:
-        with publisher.transaction():
-            publisher.execute(
-                "UPDATE job SET status = 'pending', dispatch = 2 WHERE id = %s", (job_id,)
-            )
-            returned = thread.submit(records.database.row, "handed_back", facts)
-            eventually(lambda: _waits_for_a_lock(records))
-        assert returned.result(timeout=10).id == job_id
+    returned = _judged_before_the_commit(
+        records, job_id, "status = 'pending', dispatch = 2",
+        lambda: records.database.row("handed_back", facts),
+    )  # fmt: skip
+    assert returned.id == job_id
     assert records.row(job_id).pending_because == "due"
 
 
@@ -118,14 +114,23 @@ def test_a_message_that_is_used_up_before_its_publisher_committed_is_published_a
     records: Records,
 ) -> None:
     job_id = records.make()
+    facts = {"id": job_id, "dispatch": 2}
+    _judged_before_the_commit(
+        records, job_id, "dispatch = 2", lambda: records.database.rows("note_taken", facts)
+    )
+    assert records.row(job_id).taken_dispatch == 2
+
+
+def _judged_before_the_commit(
+    records: Records, job_id: str, change: str, judge: Callable[[], Any]
+) -> Any:
+    """Judge a row while who publishes again, as an operation does, holds its lock."""
     with ThreadPoolExecutor(1) as thread, records.database.connection() as publisher:
         with publisher.transaction():
-            publisher.execute("UPDATE job SET dispatch = 2 WHERE id = %s", (job_id,))
-            facts = {"id": job_id, "dispatch": 2}
-            noted = thread.submit(records.database.rows, "note_taken", facts)
+            publisher.execute(f"UPDATE job SET {change} WHERE id = %s", (job_id,))
+            judged = thread.submit(judge)
             eventually(lambda: _waits_for_a_lock(records))
-        noted.result(timeout=10)
-    assert records.row(job_id).taken_dispatch == 2
+        return judged.result(timeout=10)
 
 
 def _waits_for_a_lock(records: Records) -> bool:
