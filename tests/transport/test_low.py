@@ -207,9 +207,12 @@ def test_a_waiting_root_moves_whole_between_the_classes(
 ) -> None:
     shop = floor(client, clock, slots=1)
     shop.submit("big", count=1_000)
-    before = calls(client)
-    assert shop.queue.move("big", low=True) == 0
-    assert calls(client) - before < 40, "however many messages"
+    costs = []
+    for low in (True, False, True):  # others may use this server, too
+        before = calls(client)
+        assert shop.queue.move("big", low=low) == 0
+        costs.append(calls(client) - before)
+    assert min(costs) < 40, "however many messages"
     shop.submit("other")
     assert shop.start_all() == ["other"]
     assert shop.queue.move("big", low=False) == 0

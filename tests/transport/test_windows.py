@@ -60,10 +60,17 @@ def impatient(
         yield made
 
 
+def blocked(world: World) -> int:
+    """How many clients of the server wait for a message."""
+    return int(world.redis.info("clients")["blocked_clients"])
+
+
 def test_w1_a_message_on_its_way_to_a_worker_that_is_killed(
     transport: str, world: World, other: Worker
 ) -> None:
+    others = blocked(world)
     worker = world.start("w1", concurrency=1)
+    eventually(lambda: blocked(world) > others, every=0.005, says="this one waits, too")
     worker.signal(signal.SIGSTOP)
     world.publish("nap", "w1", queue="w1")
     if transport == "stock":
